@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
+from gateway.causes import Cause
 from gateway.cloud import http
 from gateway.cloud.client import CloudAccess, HttpHub
 from gateway.errors import HubBusy, HubRejected, HubUnauthorised, HubUnreachable
@@ -53,6 +54,7 @@ async def test_a_server_in_trouble_keeps_everything_and_may_have_done_it(hub, hu
     assert not isinstance(caught.value, HubBusy)
     assert (caught.value.status, caught.value.maybe_done) == (status, True)
     assert str(status) in str(caught.value)
+    assert caught.value.cause is (Cause.PROXY if status == 407 or (body == PAGE and status < 500) else Cause.HUB_UNREACHABLE)
     assert "<" not in str(caught.value)
 
 
@@ -122,8 +124,9 @@ async def test_where_nothing_is_asked_for_success_alone_says_enough(hub, hub_ser
 
 async def test_a_page_in_the_hubs_place_did_not_take_the_report(hub, hub_server, child):
     hub_server.answers(text=PAGE, content_type="text/html")
-    with pytest.raises(HubUnreachable, match="with a web page"):
+    with pytest.raises(HubUnreachable, match="with a web page") as caught:
         await hub.update_command(child, "c", "done", None)
+    assert caught.value.cause is Cause.PROXY
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ async def test_a_redirect_is_not_followed_since_the_key_would_travel(hub, hub_se
     hub_server.answers({}, status=status, headers={"Location": f"{entry.url}/v1/devices"})
     with pytest.raises(HubUnreachable, match="is not followed") as caught:
         await hub.send_telemetry(child, MESSAGE)
-    assert caught.value.status == status
+    assert (caught.value.status, caught.value.cause) == (status, Cause.PROXY)
     assert entry.arrived == []
 
 
@@ -272,6 +275,7 @@ async def test_a_port_without_a_server_certainly_did_nothing(access, closed_port
         with pytest.raises(HubUnreachable, match="accepts no connection: Connection refused") as caught:
             await hub.send_telemetry(replace(child, hub_url=f"http://{closed_port}"), MESSAGE)
     assert (caught.value.maybe_done, caught.value.status) == (False, None)
+    assert caught.value.cause is Cause.HUB_UNREACHABLE
     assert [(name, status) for name, status, _ in told] == [("Send Telemetry", None)]
 
 
@@ -280,6 +284,7 @@ async def test_a_name_that_does_not_resolve_certainly_did_nothing(hub, child):
     with pytest.raises(HubUnreachable, match=r"Get Command: nowhere.invalid cannot be found") as caught:
         await hub.get_command(nowhere)
     assert not caught.value.maybe_done
+    assert caught.value.cause is Cause.NAME_UNKNOWN
 
 
 async def test_a_handshake_that_hangs_certainly_did_nothing(access, deaf, child):

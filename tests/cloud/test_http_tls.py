@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
+from gateway.causes import Cause
 from gateway.cloud.client import CloudAccess, HttpHub
 from gateway.errors import HubUnreachable, SettingsError
 from gateway.hub import GatewayRegistration
@@ -82,6 +83,7 @@ async def test_an_expired_certificate_is_refused_with_a_word_on_the_clock(serve,
     async with serve(server_side(expired), "localhost") as server:
         problem = await refused(server, ca_file)
     assert "has expired" in str(problem)
+    assert problem.cause is Cause.TLS
     assert "clock" in str(problem)
 
 
@@ -177,6 +179,7 @@ async def test_a_certificate_of_the_future_is_refused_with_a_word_on_the_clock(s
     async with serve(server_side(future), "localhost") as server:
         problem = await refused(server, ca_file)
     assert "is not valid yet: check the clock" in str(problem)
+    assert problem.cause is Cause.CLOCK_WRONG
 
 
 async def test_a_server_with_no_version_that_this_machine_allows_is_refused_with_that_reason():

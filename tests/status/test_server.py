@@ -596,7 +596,7 @@ async def test_metrics_are_what_prometheus_understands_with_bounded_labels(page,
     labels = {name for sample in samples for name in sample.labels}
     refused = {name[-1][1]: value for name, value in values.items() if name[0] == "xyte_gateway_bus_refused_total"}
     assert refused == {"implausible time": 3, "unusable value": 12}
-    assert labels == {"version", "standing", "entry", "bus", "purpose", "reason"}
+    assert labels == {"version", "standing", "entry", "bus", "purpose", "reason", "cause"}
     assert "Meter" not in text
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -12,13 +11,12 @@ from gateway.field.adapter_data.refusals import WrongAdapterData
 from gateway.field.children.availability import Availability, AvailabilityChange
 from gateway.field.children.child_configuration import ConfigurationsInEffect
 from gateway.field.guard.bug_reports import BugReports
+from gateway.field.telemetry.availability_log import AvailabilityLog
 from gateway.field.telemetry.configured_readings import ConfiguredReadings
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import ChildDevice, Reach, Reading
 from gateway.plain_text import named_error
 from gateway.tasks import loop_time
-
-log = logging.getLogger(__name__)
 
 
 class ChildMonitor:
@@ -46,6 +44,7 @@ class ChildMonitor:
         self._listeners: list[Callable[[AvailabilityChange], None]] = []
         self._answered_at: dict[str, float] = {}
         self._with_bug: set[str] = set()
+        self._log = AvailabilityLog()
         self.failures: Counter[Cause] = Counter()
         """How many transactions of all children have failed since the start, by cause."""
         self._last_answers: dict[str, datetime] = {}
@@ -99,6 +98,7 @@ class ChildMonitor:
         if child.key in self._with_bug:
             return
         now = _now()
+        self._log.record_answer(child)
         self._answered_at[child.key], self._last_answers[child.key] = loop_time(), now
         self._publish(child, self._availability.record_answer(child.key, now))
 
@@ -143,18 +143,14 @@ class ChildMonitor:
         self._last_answers.pop(key, None)
         self._changed.discard(key)
         self._with_bug.discard(key)
+        self._log.forget(key)
 
     def _publish(self, child: ChildDevice, change: AvailabilityChange | None) -> None:
         if change is None:
             return
         if not change.is_continued:
             self._changed.add(child.key)
-        if change.is_of_bus:
-            log.debug("%s: %s %s with its bus", child.bus, child.name, "is away" if change.reach is Reach.SILENT else "is back")
-        elif change.reach is Reach.SILENT:
-            log.warning("%s: %s does not answer: %s", child.bus, child.name, change.why)
-        else:
-            log.info("%s: %s answers", child.bus, child.name)
+        self._log.tell(child, change)
         self._sampler.note(change)
         self.report_urgent()
         for listener in self._listeners:
@@ -164,7 +160,7 @@ class ChildMonitor:
         """Log a child that does not come back with its bus."""
         if was_of_bus:
             why = self._availability.of(child.key).why
-            log.warning("%s: %s does not answer, although its bus works again: %s", child.bus, child.name, why)
+            self._log.tell_silence(child, f"does not answer, although its bus works again: {why}")
 
 
 def _now() -> datetime:

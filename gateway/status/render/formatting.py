@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from gateway.causes import Cause
 from gateway.models import Value
 from gateway.status.cloud_activity import CommandState
 from gateway.status.snapshot import ChildStatus, Snapshot, count_by_status
@@ -122,6 +123,8 @@ def _cloud_sentence(snapshot: Snapshot) -> str:
         return "The gateway is not registered with the cloud."
     if gateway.hub.is_reachable is None:
         return "The cloud has not answered yet."
+    if not gateway.hub.is_reachable and gateway.hub.cause is Cause.KEY_REFUSED:
+        return "The cloud answers, but does not accept the key of this gateway; all samples are kept."
     if not gateway.hub.is_reachable:
         return "The cloud is not reachable; all samples are kept."
     if gateway.is_claimed is False:

@@ -1,11 +1,13 @@
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from gateway.causes import Reason
+from gateway.causes import Cause, Reason
 from gateway.field.children.availability import Availability
 from gateway.field.guard.bug_reports import BugReports
+from gateway.field.telemetry.availability_log import TOLD_ONE_BY_ONE
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.sampling import Sampler
 from gateway.models import Metric, Reading, Status
@@ -85,3 +87,46 @@ async def test_a_forgotten_child_leaves_nothing_behind(monitor, sampler):
     assert not monitor.is_silent(CHILD.key)
     assert CHILD.key not in sampler
     assert sampler.collect(NOW) == []
+
+
+def child_on(number, bus="line"):
+    return replace(CHILD, key=f"c{number}", name=f"device {number}", bus=bus)
+
+
+async def test_a_cut_cable_is_some_lines_and_not_one_for_each_device(caplog):
+    caplog.set_level(logging.INFO)
+    monitor = ChildMonitor(Availability(), Sampler(), report_soon=lambda: None)
+    children = [child_on(number) for number in range(31)]
+    for child in children:
+        monitor.record_answer(child)
+    caplog.clear()
+    for child in children:
+        monitor.record_loss(child, Reason("no answer", Cause.NO_ANSWER))
+
+    assert len(caplog.records) == TOLD_ONE_BY_ONE + 1
+    assert "the others are not logged one by one" in caplog.text
+    caplog.clear()
+    for child in children:
+        monitor.record_answer(child)
+
+    assert len(caplog.records) == TOLD_ONE_BY_ONE
+
+
+async def test_single_devices_that_stop_while_others_answer_are_each_logged(caplog):
+    monitor = ChildMonitor(Availability(), Sampler(), report_soon=lambda: None)
+    works = child_on(99)
+    for number in range(20):
+        monitor.record_loss(child_on(number), Reason("no answer"))
+        monitor.record_answer(works)
+
+    assert caplog.text.count("does not answer: no answer") == 20
+
+
+async def test_failures_are_counted_by_cause():
+    monitor = ChildMonitor(Availability(), Sampler(), report_soon=lambda: None)
+    monitor.record_miss(CHILD, Reason("no answer within 0.5 s", Cause.NO_ANSWER))
+    monitor.record_miss(CHILD, Reason("no answer within 0.08 s", Cause.NO_ANSWER))
+    monitor.record_loss(CHILD, Reason("another device", Cause.OTHER_DEVICE))
+    monitor.record_bus_loss([CHILD], Reason("its bus", Cause.HOST_REFUSES))
+
+    assert monitor.failures == {Cause.NO_ANSWER: 2, Cause.OTHER_DEVICE: 1}
