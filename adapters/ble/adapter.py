@@ -225,7 +225,10 @@ class BleAdapter(Adapter[BleSettings]):
         if device.needs_connection or device.is_in_doubt:
             await self._sessions.identify(device)
         if device.is_in_doubt:
-            raise DeviceUnreachable(device.problem or f"{address} accepts no connection", cause=Cause.NO_ANSWER)
+            text = device.problem or f"{address} accepts no connection"
+            known = device.failure
+            cause, step = (Cause.NO_ANSWER, None) if known is None else (known.cause, known.next_step)
+            raise DeviceUnreachable(text, cause=cause, next_step=step)
         return device.found()
 
     # connections ------------------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ class Everything:
 
 
 async def told_of(
-    adapter: Adapter[Any], address: str, *, then: Break = lambda: None, wait_for_loss: bool = False, identifies: bool = True
+    adapter: Adapter[Any], address: str, *, then: Break = lambda: None, wait_for_loss: bool = False, rounds: int = 3
 ) -> Reason:
     """Return what is told of a device, as the gateway asks an adapter: search, identify, read; and again after the fault.
 
@@ -54,40 +54,37 @@ async def told_of(
         address: the device.
         then: makes the fault happen, after a first round in which errors count as well.
         wait_for_loss: the bus is lost by itself, which is told by `listen`.
-        identifies: the device is identified before it is read; a bus that is only listened to needs a search alone.
+        rounds: how often it is asked in a row.
     """
     checked = checked_adapter(adapter, "site")
     checked.belongs(Everything())
     try:
         async with checked:
-            child = await _visit(checked, address, identifies=identifies)
+            child = await _visit(checked, address, rounds=rounds)
             done = then()
             if done is not None:
                 await done
             if wait_for_loss:
                 await checked.listen(_Ignores())
-            for _ in range(3):
-                await _visit(checked, address, child, identifies=identifies)
+            for _ in range(rounds):
+                await _visit(checked, address, child, rounds=rounds)
             remarks = [] if child is None else checked.remarks(child)
     except AdapterError as error:
         return reason_of(error)
     return Reason("not offline; its page says: " + "; ".join(remarks)) if remarks else NOTHING_TOLD
 
 
-async def _visit(
-    adapter: CheckedAdapter, address: str, child: ChildDevice | None = None, *, identifies: bool
-) -> ChildDevice | None:
+async def _visit(adapter: CheckedAdapter, address: str, child: ChildDevice | None = None, *, rounds: int) -> ChildDevice | None:
     """Search, where no child is known yet, identify and read; raise the first error of the bus, and the last of the device."""
     last: AdapterError | None = None
     if child is None:
         found = {one.address: one async for one in adapter.discover() if isinstance(one, Found)}
         child = None if (one := found.get(address)) is None else child_of(one)
-    for _ in range(3):
+    for _ in range(rounds):
         try:
             last = None
-            if identifies:
-                child = child_of(await adapter.identify(address))
-            if child is not None and (due := frozenset(adapter.poll_groups(child))):
+            child = child_of(await adapter.identify(address))
+            if due := frozenset(adapter.poll_groups(child)):
                 async for _ in adapter.read(child, due):
                     pass
         except BusUnavailable:

@@ -13,7 +13,7 @@ from adapters.ble.discovery.configured_devices import KnownDevice
 from adapters.ble.profile.device_information import DeviceInformation
 from adapters.ble.profile.match_rules import MatchRule
 from adapters.ble.profile.profile import Profile
-from gateway.adapter import Block, Confidence, Found, Identity, IdentityKind, Metric, MetricRow, Value
+from gateway.adapter import Block, Confidence, DeviceUnreachable, Found, Identity, IdentityKind, Metric, MetricRow, Value
 
 ONLY_RSSI = MetricRow([RSSI])
 
@@ -73,6 +73,8 @@ class TrackedDevice:
         self.needs: str | None = None
         """The step that a person has to take before it can be read, as a sentence."""
         self.failed_connections = 0
+        self.failure: DeviceUnreachable | None = None
+        """The error for a device whose last connection failed, where it was to identify it."""
         self.is_in_doubt = False
         """Its last connection failed: that it advertises does not show that it can be read."""
         self._dead_bands = dead_bands
@@ -165,10 +167,11 @@ class TrackedDevice:
         """Store what a connection to it has shown."""
         self.information, self.problem, self.may_have_changed = information, None, True
 
-    def note_failed_connection(self, reason: str) -> None:
+    def note_failed_connection(self, reason: DeviceUnreachable) -> None:
         """Note that it could not be identified; after some failures it is not connected to again."""
         self.failed_connections += 1
         self.problem = f"it could not be identified: {reason}"
+        self.failure = DeviceUnreachable(self.problem, cause=reason.cause, next_step=reason.next_step)
 
     @property
     def is_reportable(self) -> bool:

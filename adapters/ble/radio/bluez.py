@@ -87,6 +87,8 @@ class ControllerWatch:
         self._changed = asyncio.Event()
         self.is_silent = False
         """bluetoothd did not answer the last question whether the controller is ready."""
+        self.is_blocked = False
+        """By the last answer, the controller is switched off by rfkill; BlueZ says so since 5.70."""
 
     async def wait_until_lost(self) -> str:
         """Return the reason once the controller is lost."""
@@ -112,6 +114,9 @@ class ControllerWatch:
         controllers = {
             path: unpack_variants(interfaces[ADAPTER]) for path, interfaces in reply.body[0].items() if ADAPTER in interfaces
         }
+        self.is_blocked = any(
+            state.get("PowerState") == "off-blocked" for path, state in controllers.items() if self._path in (None, path)
+        )
         return any(state.get("Powered") for path, state in controllers.items() if self._path in (None, path))
 
     async def wait_until_ready(self) -> None:

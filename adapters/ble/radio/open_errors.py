@@ -113,7 +113,9 @@ def not_open(open_error: OpenError | None, controller: str | None, raw_error: st
     if open_error is None:
         return BusUnavailable(error_message(None, controller, raw_error))
     text = error_text(open_error, controller)
-    return BusUnavailable("; ".join(text), cause=CAUSES.get(open_error, Cause.UNKNOWN), next_step=text.fix)
+    return BusUnavailable(
+        "; ".join(text), cause=CAUSES.get(open_error, Cause.UNKNOWN), next_step=f"{text.fix[:1].upper()}{text.fix[1:]}"
+    )
 
 
 def error_message(open_error: OpenError | None, controller: str | None, raw_error: str) -> str:

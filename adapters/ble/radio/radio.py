@@ -33,12 +33,16 @@ from adapters.ble.radio.pairing import is_paired
 from adapters.ble.radio.passive_devices import PassiveDevice, PassiveDevices
 from adapters.ble.radio.passive_failures import TRIED_AGAIN_AFTER
 from adapters.ble.radio.passive_scan import passive_scan
+from adapters.ble.radio.rfkill import is_blocked_by_rfkill
 from gateway.adapter import Cause, DeviceUnreachable, loop_time
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 25.0
 CONNECT_TRIES = 2
+
+CONNECTION_LIMIT = "connection-limit"
+"""A part of BlueZ's error when the controller has as many connections as it takes."""
 
 NO_SIGNAL_DBM = -127
 """The strength that bleak reports for a device that BlueZ forgets or no longer receives: not a real advertisement."""
@@ -127,6 +131,9 @@ class Radio:
                 self._is_absent = self._watch is not None and not await self._watch.is_ready()
                 if isinstance(error, TimeoutError) and self._scanner_backend is None:
                     reason = OpenError.NO_REPLY if self._watch is None or self._watch.is_silent else reason
+                is_blocked = is_blocked_by_rfkill() or (self._watch is not None and self._watch.is_blocked)
+                if reason is OpenError.POWERED_OFF and is_blocked:
+                    reason = OpenError.BLOCKED
                 self._note_loss()
             finally:
                 await self.close()
@@ -301,7 +308,7 @@ def _advertisement(device: BLEDevice, data: AdvertisementData) -> Advertisement:
 def _not_connected(error: BaseException) -> DeviceUnreachable:
     """Return the error for a device that is received, and to which no connection comes about."""
     text = error_text(error)
-    if isinstance(error, BleakOutOfConnectionSlotsError):
+    if isinstance(error, BleakOutOfConnectionSlotsError) or CONNECTION_LIMIT in text:
         step = "Lower `connections` of this entry, end other programs that use the controller, or plug in a second one"
         return DeviceUnreachable(text, cause=Cause.HOST_FULL, next_step=step)
     return DeviceUnreachable(text, cause=Cause.NO_ANSWER)

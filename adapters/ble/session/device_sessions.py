@@ -76,7 +76,7 @@ class DeviceSessions:
                 device.set_information(information)
         except DeviceUnreachable as error:
             device.needs = str(error) if isinstance(error, PairingImpossible) else device.needs
-            device.note_failed_connection(str(error))
+            device.note_failed_connection(error)
 
     async def read(
         self, child: ChildDevice, device: TrackedDevice, profile: Profile, due: frozenset[str], readings: list[Reading]

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from adapters.ble.radio.bluez import Controller, bus_socket, list_controllers
 from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError, error_text
+from adapters.ble.radio.rfkill import is_blocked_by_rfkill
 from adapters.ble.settings import BleSettings
 from gateway.adapter import Finding, FindingState
-
-RFKILL = Path("/sys/class/rfkill")
 
 CHECKED_PART = {
     OpenError.NO_DAEMON: "bluetoothd",
@@ -95,18 +94,6 @@ def _open_error(controller: Controller | None, *, is_passive: bool) -> OpenError
     if not controller.supports_low_energy:
         return OpenError.NOT_LOW_ENERGY
     return OpenError.NO_PASSIVE_SCANNING if is_passive and not controller.supports_passive_scanning else None
-
-
-def is_blocked_by_rfkill(folder: Path = RFKILL) -> bool:
-    """Return whether rfkill keeps Bluetooth switched off, as far as this machine reports it."""
-    for switch in sorted(folder.glob("*")):
-        try:
-            kind, soft, hard = ((switch / name).read_text(encoding="ascii").strip() for name in ("type", "soft", "hard"))
-        except (OSError, ValueError):
-            continue
-        if kind == "bluetooth" and "1" in (soft, hard):
-            return True
-    return False
 
 
 def _not_needed(finding: Finding) -> Finding:

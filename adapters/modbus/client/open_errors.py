@@ -40,6 +40,8 @@ _UDP_ADVICE: Mapping[int, str] = {
 }
 
 
+COMMANDS = ("docker ", "sudo ")
+
 _CAUSES: Mapping[int, Cause] = {
     errno.ECONNREFUSED: Cause.HOST_REFUSES,
     errno.ECONNRESET: Cause.HOST_CLOSES,
@@ -71,7 +73,12 @@ def not_open(bus: Bus, error: OSError | None) -> BusUnavailable:
         step = text.removeprefix(f"{bus.host}:{bus.port}: ").partition(": ")[2]
     elif bus.transport == "udp" and cause is Cause.NO_PERMISSION:
         step = "Set another `local_port`, and let the firewall of this machine pass what the gateway sends"
-    return BusUnavailable(text, cause=cause, next_step=f"{step[:1].upper()}{step[1:]}" if step else None)
+    return BusUnavailable(text, cause=cause, next_step=_as_sentence(step))
+
+
+def _as_sentence(step: str | None) -> str | None:
+    """Return a step with a capital letter, unless it begins with a command."""
+    return step if not step or step.startswith(COMMANDS) else f"{step[:1].upper()}{step[1:]}"
 
 
 def _cause_of(error: OSError | None) -> Cause:

@@ -60,6 +60,9 @@ _ADVICE_BY_TEXT: Mapping[str, str] = {
 
 _GONE_ERRNOS = frozenset({errno.EIO, errno.ENODEV, errno.ENXIO, errno.EBADF, errno.EPIPE, errno.ECONNRESET})
 
+COMMANDS = ("docker ", "sudo ")
+"""A step that begins with one of them is a command, and keeps its small letter."""
+
 UNPLUGGED = "the port is gone: its adapter was unplugged, or another program reads from it"
 CLOSED_BY_PEER = "the device server closed the connection"
 STUCK = "it accepts no more characters: flow control, or the device server, blocks the output"
@@ -92,7 +95,7 @@ def _step(address: str) -> str | None:
         return None
     faults = (finding for finding in examine_port(address, for_config=False) if finding.state is FindingState.FAULT)
     step = next((finding.fix for finding in faults), None)
-    return f"{step[:1].upper()}{step[1:]}" if step else None
+    return None if step is None else step if step.startswith(COMMANDS) else f"{step[:1].upper()}{step[1:]}"
 
 
 def _cause(error: BaseException) -> Cause:

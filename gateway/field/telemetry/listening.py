@@ -9,9 +9,10 @@ from typing import Any
 
 from gateway.backoff import Backoff
 from gateway.causes import Cause, Reason
-from gateway.errors import BusUnavailable
+from gateway.errors import AdapterError, BusUnavailable
 from gateway.field.adapter_data.checked_adapter import CheckedAdapter
 from gateway.field.children.silence import NEVER, SilenceDetector
+from gateway.field.guard.error_causes import reason_of
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.uplink import UplinkQueue
 from gateway.models import Block, ChildDevice, Found, Reading
@@ -128,13 +129,24 @@ class Listener:
                     self._on_message()
             self._monitor.report_urgent()
 
+    def _reason(self, child: ChildDevice, why: str) -> Reason:
+        """Return why a child is silent: for how long, and what its adapter knows from what it sent last."""
+        try:
+            self._adapter.explain_silence(child)
+        except AdapterError as error:
+            told = reason_of(error)
+            return Reason(f"{why}; {told.text}", told.cause, told.special_step)
+        except Exception:
+            log.exception("%s: a bug in the adapter: `explain_silence` has failed", self._bus)
+        return Reason(why, Cause.OUT_OF_RANGE)
+
     async def _check_silence(self) -> None:
         limit = self._adapter.quiet_bus_limit
         limit_seconds = NEVER if limit is None else limit.total_seconds()
         while True:
             now = loop_time()
             for key, why in self._silence.newly_silent(now):
-                self._monitor.record_loss(self._children[key], Reason(why, Cause.OUT_OF_RANGE))
+                self._monitor.record_loss(self._children[key], self._reason(self._children[key], why))
             if now - self._heard_at >= limit_seconds:
                 raise BusUnavailable(
                     f"nothing was heard for {limit_seconds:.0f} s: its radio hangs, or no device is in range",

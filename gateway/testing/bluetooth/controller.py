@@ -57,6 +57,8 @@ class Controller:
         self.address = address
         self.has_passive_scanning = has_passive_scanning
         self.is_powered = is_powered
+        self.is_blocked = False
+        """rfkill keeps it off. Set it before it is switched off."""
         self.slots = slots
         self.connect_timeout_seconds = connect_timeout_seconds
         self.discovery_error: ErrorReply | None = None
@@ -116,12 +118,20 @@ class Controller:
         self._sessions.clear()
         self._update_scan()
         self._signal_switches(Powered=self.is_powered)
+        if self._tree is not None:
+            self._tree.change(self.path, ADAPTER, {"PowerState": self._power_state})
 
     def power_on(self) -> None:
         """Switch it on. Passive scans continue, discoveries have to be started again."""
         self.is_powered = True
         self._signal_switches(Powered=self.is_powered)
+        if self._tree is not None:
+            self._tree.change(self.path, ADAPTER, {"PowerState": self._power_state})
         self._update_scan()
+
+    @property
+    def _power_state(self) -> Variant:
+        return Variant("s", "on" if self.is_powered else "off-blocked" if self.is_blocked else "off")
 
     def forget(self, peripheral: Peripheral) -> None:
         """Remove a device, as BlueZ does with one that was not received for half a minute; it returns when it is received."""
@@ -338,6 +348,7 @@ class Controller:
             "Alias": Variant("s", self.name),
             "Class": Variant("u", 0),
             "Powered": Variant("b", self.is_powered),
+            "PowerState": self._power_state,
             "Discoverable": NO,
             "Pairable": NO,
             "Discovering": NO,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.adapter import BusUnavailable, Metric, Progress, Reading
+from gateway.adapter import BusUnavailable, Cause, DeviceUnreachable, Metric, Progress, Reading
 from gateway.models import Block, MetricRow, Reach, Status
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice, found_of
 
@@ -210,3 +210,29 @@ async def test_an_urgent_value_that_comes_unprompted_is_reported_soon(field, bus
     before = field.urgent_reports
     bus.said.put_nowait(30.0)
     await field.until(lambda: field.urgent_reports > before)
+
+
+async def test_a_silence_is_explained_by_what_the_adapter_knows(field, bus):
+    class Explaining(Talking):
+        def explain_silence(self, child):
+            raise DeviceUnreachable(f"{child.address} reported 4 % battery last", cause=Cause.BATTERY_EMPTY)
+
+    field.serve(bus, Explaining)
+    bus.said.put_nowait(21.5)
+    await field.until(lambda: field.availability.of(KEY).reach is Reach.SILENT)
+    reason = field.availability.of(KEY).reason
+    assert reason.cause is Cause.BATTERY_EMPTY
+    assert reason.text.startswith("not heard for ")
+    assert reason.text.endswith("; a1 reported 4 % battery last")
+
+
+async def test_a_bug_in_the_explanation_of_a_silence_costs_the_explanation_alone(field, bus, caplog):
+    class Broken(Talking):
+        def explain_silence(self, child):
+            raise RuntimeError("broken by its author")
+
+    field.serve(bus, Broken)
+    bus.said.put_nowait(21.5)
+    await field.until(lambda: field.availability.of(KEY).reach is Reach.SILENT)
+    assert field.availability.of(KEY).reason.cause is Cause.OUT_OF_RANGE
+    assert "a bug in the adapter: `explain_silence` has failed" in caplog.text

@@ -3,8 +3,9 @@
 import pytest
 
 from adapters.ble.radio.bluez import bus_socket
+from adapters.ble.radio.rfkill import is_blocked_by_rfkill
 from adapters.ble.settings import BleSettings
-from adapters.ble.tools.doctor_checks import examined, is_blocked_by_rfkill
+from adapters.ble.tools.doctor_checks import examined
 
 
 @pytest.mark.parametrize(("kind", "soft", "hard", "is_off"), [
