@@ -141,6 +141,15 @@ class HttpHub:
         call = self._entry_call("Register Device", body=device_body(gateway), secrets=(gateway.hardware_key,))
         return await self._transport.send(call, parse_credentials)
 
+    async def offer_hardware_key(self, key: SecretStr) -> Credentials:
+        """Call Register Device with nothing but a hardware key, which is refused whatever the key is (section 3.1).
+
+        The refusal says whether it is the key that is refused. A serial number, a version and an identity are missing, so no
+        device is made; should a cloud make one all the same, it is returned, to be deleted.
+        """
+        call = self._entry_call("Register Device", body={"hardware_key": key.get_secret_value()}, secrets=(key,))
+        return await self._transport.send(call, parse_credentials)
+
     async def bulk_register_devices(self, devices: Sequence[GatewayRegistration]) -> list[Credentials | RejectedEntry]:
         """Register many devices and return the result of each, in the same order (section 3.2).
 

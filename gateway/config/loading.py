@@ -17,7 +17,7 @@ from gateway.config.hardware_key import with_hardware_key
 from gateway.config.hidden_mistakes import LeftOut, Validated, validate_all
 from gateway.config.mistakes import ENV_PREFIX, dotted, is_in_environment, unknown_variables, validation_problems
 from gateway.config.settings import Configuration, Settings
-from gateway.config.toml_mistakes import ReadTables
+from gateway.config.toml_mistakes import ReadTables, read_tables
 from gateway.config.warnings import find_warnings
 from gateway.errors import SettingsError, SettingsProblem
 from gateway.toml_lines import line_of
@@ -41,7 +41,26 @@ def load(
     Raises:
         SettingsError: with all problems.
     """
-    read = read_tables_of(file)
+    return _checked(file, read_tables_of(file), adapters, broken or {}, for_cloud=for_cloud)
+
+
+def load_text(text: str, file: Path, adapters: Mapping[str, type[Adapter[Any]]], *, for_cloud: bool = True) -> Configuration:
+    """Return the checked configuration that a file with this text would be; see `load`.
+
+    Raises:
+        SettingsError: with all problems, as if they stood in the file.
+    """
+    return _checked(file, read_tables(text), adapters, {}, for_cloud=for_cloud)
+
+
+def _checked(
+    file: Path | None,
+    read: ReadTables,
+    adapters: Mapping[str, type[Adapter[Any]]],
+    broken: Mapping[str, str],
+    *,
+    for_cloud: bool,
+) -> Configuration:
     text = read.text
     problems: list[SettingsProblem] = [*read.problems, *unknown_variables(Settings)]
     if not read.is_whole:
@@ -49,7 +68,7 @@ def load(
     validated = _settings(read.tables, text, problems)
     settings = validated.model
     entries = check_entries(
-        read.tables.get("adapter", ()) if settings is None else settings.adapter, adapters, broken or {}, text, problems
+        read.tables.get("adapter", ()) if settings is None else settings.adapter, adapters, broken, text, problems
     )
     if settings is not None:
         found = [*store_problems(settings, text), *page_problems(settings, text)]

@@ -15,7 +15,7 @@ from gateway.errors import GatewayError
 from gateway.field.guard.guarded_adapter import waited
 from gateway.field.open_buses import list_present_buses
 from gateway.plain_text import named_error, text_of_error
-from gateway.tasks import closed_after
+from gateway.tasks import closed_after, loop_time
 
 log = logging.getLogger(__name__)
 
@@ -34,62 +34,121 @@ class ScannedBus:
     problem: str | None = None
     devices: dict[str, Found] = field(default_factory=dict)
     """By address."""
+    by_hand: int | None = None
+    """The number of the bus among those that a person has named; `None` when it was found on this machine."""
+    is_done: bool = False
+    """Whether its search has ended."""
+    asked: int = 0
+    """How many addresses were asked so far."""
+    to_ask: int | None = None
+    """How many there are to ask; `None` where nobody knows."""
+    seconds: float = 0.0
+    """How long its search took."""
 
 
 class FirstLook:
     """One search of all buses. It sends nothing to devices that were not named; on serial ports it only listens."""
 
-    def __init__(
-        self, adapters: Mapping[str, type[Adapter[Any]]], hosts: Sequence[str], *, on_change: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, adapters: Mapping[str, type[Adapter[Any]]], hosts: Sequence[str]) -> None:
         """Search with these adapters, and at these hosts."""
         self._adapters = adapters
         self._hosts = hosts
-        self._on_change = on_change
+        self._tasks: dict[str, asyncio.Task[None]] = {}
         self.tables: dict[str, Mapping[str, Any]] = {}
         """The `[[adapter]]` entries of the search: each adapter's own keys, by its type."""
         self.buses: list[ScannedBus] = []
+        self.began_at = loop_time()
+        self.seconds: float | None = None
+        """How long the search took; `None` while it runs."""
+
+    @property
+    def hosts(self) -> int:
+        """How many hosts a person has named to be searched."""
+        return len(self._hosts)
+
+    @property
+    def answering_hosts(self) -> int:
+        """How many of them listen where an adapter asks."""
+        tables = (table.get("hosts", ()) for table in self.tables.values())
+        return sum(len(hosts) for hosts in tables if isinstance(hosts, list | tuple))
 
     async def run(self) -> None:
         """Search all buses at the same time."""
-        await asyncio.gather(*(self._search_with(kind, adapter) for kind, adapter in self._adapters.items()))
+        self.began_at = loop_time()
+        self._tasks = {kind: asyncio.create_task(self._search_with(kind, adapter)) for kind, adapter in self._adapters.items()}
+        try:
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            self.seconds = loop_time() - self.began_at
+
+    def end_search_with(self, kind: str) -> None:
+        """End the search of one adapter, so that its ports are free for a bus that a person has named."""
+        task = self._tasks.get(kind)
+        if task is not None:
+            task.cancel()
 
     async def _search_with(self, kind: str, adapter: type[Adapter[Any]]) -> None:
         try:
             table = await waited("first_look", lambda: adapter.first_look(self._hosts), {})
-            if table is None:
-                return
-            self.tables[kind] = table
-            settings = entry_from({**table, "type": kind}, self._adapters)
-            buses = await list_present_buses(adapter, settings)
         except Exception as error:  # noqa: BLE001 - a third-party adapter may raise anything; its bug costs only its own search
-            self._add(ScannedBus(kind, kind, problem=_why(error)))
+            self._add(ScannedBus(kind, kind, problem=_why(error), is_done=True))
             return
-        await asyncio.gather(*(self._search_bus(bus, settings) for bus in buses))
-
-    async def _search_bus(self, adapter: Adapter[Any], settings: AdapterSettings) -> None:
-        scanned = ScannedBus(settings.name, adapter.bus)
-        self._add(scanned)
-        try:
-            async with asyncio.timeout(LOOK_SECONDS) as limit, adapter, closed_after(adapter.discover()) as discovery:
-                async for found in discovery:
-                    if isinstance(found, Found):
-                        if found.address not in scanned.devices:
-                            log.info("%s: found %s at %s", adapter.bus, found.name, found.address)
-                        scanned.devices[found.address] = found
-                        self._on_change()
-        except Exception as error:  # noqa: BLE001 - as above
-            if isinstance(error, TimeoutError) and limit.expired():
-                return  # the devices found so far are shown
-            scanned.problem = _why(error).removeprefix(f"{adapter.bus}: ")
-            log.info("%s: %s", adapter.bus, scanned.problem)
-            self._on_change()
+        if table is None:
+            return
+        self.tables[kind] = table
+        await search_entry(kind, table, self._adapters, add=self._add)
 
     def _add(self, scanned: ScannedBus) -> None:
-        if scanned.problem is not None:
-            log.info("%s: %s", scanned.bus, scanned.problem)
         self.buses.append(scanned)
-        self._on_change()
+
+
+async def search_entry(
+    kind: str,
+    table: Mapping[str, Any],
+    adapters: Mapping[str, type[Adapter[Any]]],
+    *,
+    add: Callable[[ScannedBus], None],
+) -> None:
+    """Search every bus of one entry, and report each bus and what is found on it.
+
+    Args:
+        kind: the type of its adapter.
+        table: the keys of the entry, without `type`.
+        adapters: the adapter classes that can be used, by their type.
+        add: is called with each bus; its fields change while it is searched.
+    """
+    try:
+        settings = entry_from({**table, "type": kind}, adapters)
+        buses = await list_present_buses(adapters[kind], settings)
+    except Exception as error:  # noqa: BLE001 - as above
+        problem = _why(error)
+        log.info("%s: %s", kind, problem)
+        add(ScannedBus(kind, kind, problem=problem, is_done=True))
+        return
+    await asyncio.gather(*(_search_bus(bus, settings, add) for bus in buses))
+
+
+async def _search_bus(adapter: Adapter[Any], settings: AdapterSettings, add: Callable[[ScannedBus], None]) -> None:
+    scanned, began_at = ScannedBus(settings.name, adapter.bus), loop_time()
+    add(scanned)
+    try:
+        async with asyncio.timeout(LOOK_SECONDS) as limit, adapter, closed_after(adapter.discover()) as discovery:
+            async for found in discovery:
+                if isinstance(found, Found):
+                    if found.address not in scanned.devices:
+                        log.info("%s: found %s at %s", adapter.bus, found.name, found.address)
+                    scanned.devices[found.address] = found
+                else:
+                    scanned.asked, scanned.to_ask = found.done, found.total
+    except Exception as error:  # noqa: BLE001 - as above
+        if not (isinstance(error, TimeoutError) and limit.expired()):  # then the devices found so far are shown
+            scanned.problem = _why(error).removeprefix(f"{adapter.bus}: ")
+            log.info("%s: %s", adapter.bus, scanned.problem)
+    finally:
+        scanned.is_done, scanned.seconds = True, loop_time() - began_at
 
 
 def parse_hosts(texts: Sequence[str]) -> list[str]:

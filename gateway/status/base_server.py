@@ -44,13 +44,21 @@ LINGER_SECONDS: Final = 2.0
 class BaseServer:
     """A page behind the access control. Subclasses add their routes; sign-in, static files and `/healthz` are here."""
 
-    def __init__(self, auth: TokenAuth, endpoint: Endpoint, sign_in_help: SignInHelp | None = None) -> None:
+    def __init__(
+        self,
+        auth: TokenAuth,
+        endpoint: Endpoint,
+        sign_in_help: SignInHelp | None = None,
+        *,
+        most_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
         """Put together the parts that all pages share.
 
         Args:
             auth: decides who may look and act.
             endpoint: where and how it is served.
             sign_in_help: what the sign-in page says; `None` for what fits every gateway.
+            most_body_bytes: a larger body is refused.
         """
         sign_in_help = sign_in_help or SignInHelp()
         self._endpoint = endpoint
@@ -67,7 +75,7 @@ class BaseServer:
         self._middleware = AuthMiddleware(
             auth, self._templates, self._work, self._routes.needs_of_request, trusted_proxies=endpoint.trusted_proxies
         )
-        self._application = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=self._middleware.middlewares)
+        self._application = web.Application(client_max_size=most_body_bytes, middlewares=self._middleware.middlewares)
         self._application.on_response_prepare.append(self._middleware.add_security_headers)
         self._add_routes(SignIn(self._templates, self._middleware, auth, assets, sign_in_help).routes())
         self._add_routes([get("/healthz", self._healthz, needs=Rights.NONE)])

@@ -179,7 +179,8 @@ async def test_a_key_alone_starts_no_gateway_that_hides_what_is_proposed(tmp_pat
     (tmp_path / "conf").write_text("")
     file = tmp_path / "conf" / "gateway.toml"
     async with waiting(file, port, adapters={"synthetic": Looking}) as (task, browser):
-        _, text = await got(browser, "/", until=lambda text: "names no bus" in text)
+        await got(browser, "/api/v1/setup", until=lambda text: "names no bus" in text)
+        _, text = await got(browser, "/", until=lambda text: "A configuration" in text)
         assert "A configuration to start with" in text
         assert not task.done()
         (tmp_path / "conf").unlink()
@@ -190,7 +191,7 @@ async def test_a_key_alone_starts_no_gateway_that_hides_what_is_proposed(tmp_pat
 
 async def test_an_adapter_that_cannot_close_its_bus_keeps_no_gateway_from_starting(file, port, tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
-    monkeypatch.setattr("gateway.first_start.configuration_wait.STOP_SECONDS", 0.2)
+    monkeypatch.setattr("gateway.first_start.search.STOP_SECONDS", 0.2)
     is_open, may_end = asyncio.Event(), asyncio.Event()
 
     class Stuck(Looking):
@@ -347,10 +348,10 @@ async def test_where_no_token_can_be_kept_one_holds_for_this_run(file, port, tmp
 
 async def test_a_host_that_cannot_be_any_costs_the_page_alone(file, port, tmp_path, caplog):
     file.parent.mkdir()
-    save(file, config(tmp_path, port).replace("[status]", '[status]\nhost = "a..b"') + "[cluod]\n")
+    save(file, config(tmp_path, port).replace("[status]", '[status]\nhost = "192.0.2.1"') + "[cluod]\n")
     async with waiting(file, port) as (task, browser):
         async with asyncio.timeout(5):
-            while "the status page cannot be served at a..b" not in caplog.text:  # noqa: ASYNC110 - a log sets no event
+            while "the status page cannot be served at 192.0.2.1" not in caplog.text:  # noqa: ASYNC110 - a log sets no event
                 await asyncio.sleep(0.05)
         save(file, config(tmp_path, port, more="[cluod]\n"))
         await got(browser, "/healthz", until=lambda text: "true" in text)

@@ -28,6 +28,9 @@ SIGNED_IN_SECONDS: Final = 30 * 24 * 3600
 _ID_LENGTH: Final = 16
 """So many digits of its hash tell a token from the others in a cookie."""
 
+_COOKIE_KEY: Final = secrets.token_bytes(32)
+"""New at each start: a restart signs everybody out. One for the process: who has set the gateway up stays signed in."""
+
 
 @dataclass(frozen=True, slots=True)
 class AccessRequest:
@@ -77,7 +80,7 @@ class TokenAuth:
         self._is_local = is_loopback(host)
         self._now = now
         self._on_use = on_use
-        self._cookie_key = secrets.token_bytes(32)  # new at each start: a restart signs everybody out
+        self._cookie_key = _COOKIE_KEY
         self.wrong_tokens = WrongTokens(lambda text: self.on_event(EventKind.WRONG_TOKEN, text))
         self.on_event: Callable[[EventKind, str], None] = lambda kind, text: None
         """Told in a sentence when somebody signs in, and when wrong tokens come."""

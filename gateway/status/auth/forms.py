@@ -11,7 +11,7 @@ from aiohttp import web
 MAX_FIELDS: Final = 20
 
 
-async def read_form(request: web.Request) -> Mapping[str, str]:
+async def read_form(request: web.Request, *, most_fields: int = MAX_FIELDS) -> Mapping[str, str]:
     """Return the fields of a URL-encoded form; files are not accepted.
 
     Raises:
@@ -24,6 +24,6 @@ async def read_form(request: web.Request) -> Mapping[str, str]:
         raise web.HTTPUnsupportedMediaType
     body = (await request.read()).decode("utf-8", "replace")
     try:
-        return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+        return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=most_fields))
     except ValueError as error:
         raise web.HTTPBadRequest from error
