@@ -59,9 +59,10 @@ from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.device_actions.build import build_device_actions
 from gateway.runtime.diagnostics.masked_log import masking_log
 from gateway.runtime.diagnostics.recent_log import recording_log
-from gateway.runtime.diagnostics.secrets import secrets_of_configuration
+from gateway.runtime.diagnostics.secrets import secrets_of_configuration, secrets_of_registry
 from gateway.runtime.hardware import settle_hardware
 from gateway.runtime.incidents.watch import IncidentWatch
+from gateway.runtime.log_access import LogAccess, MaskedLines, switching_log_level
 from gateway.runtime.loop_watchdog import LoopWatchdog, watching
 from gateway.runtime.observations import ObservationKeeper
 from gateway.runtime.own_commands.build import CloudWay, Diagnosis, build_own_commands
@@ -114,6 +115,7 @@ async def build(
     history = History(rank=metric_rank) if settings.status.enabled else None
     async with (
         recording_log() as recent_log,
+        switching_log_level() as level_switch,
         masked_log(configuration),
         watched_loop(adapters) as watchdog,
         opened_state(
@@ -172,10 +174,12 @@ async def build(
         )  # fmt: skip
         watch = build_watch(state, field, hub.clock, settings.cloud, timing=timing)
         device_actions = build_device_actions(state, field, dispatcher, configuration=lambda: own.effective.configuration)
+        masked_lines = MaskedLines(recent_log, lambda: (*secrets_of_registry(state.registry), *new_token(page)))
         view = GatewayView(
             settings, state, field, cloud, device_actions,
             effective=lambda: own.effective, examine=examine, watchdog=watchdog,
         )  # fmt: skip
+        view.logs = LogAccess(masked_lines, level_switch)
         page = None if history is None or kept_values is None else build_page(configuration, state, view, history, kept_values)
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,

@@ -24,6 +24,7 @@ from gateway.runtime.summaries.outbox import OutboxSummarizer
 from gateway.state.parts import StateParts
 from gateway.state.records import Decision
 from gateway.state.recovery.hardware_question import IdentityDecision
+from gateway.status.logs_view import LogsView
 from gateway.status.snapshot import ChildDetails, Snapshot
 
 NO_QUESTION = "nothing is to be decided (any more)"
@@ -32,6 +33,9 @@ NO_SUCH_DEVICE = "there is no such device (any more)"
 
 class GatewayView(Retries):
     """Implements `gateway.status.view.View` with the parts of a gateway."""
+
+    logs: LogsView
+    """Set before the page is built."""
 
     def __init__(
         self,

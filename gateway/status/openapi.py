@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway import __version__
-from gateway.status.operations import children, commands, gateway, history, retry, waiting
+from gateway.status.operations import children, commands, gateway, history, logs, retry, waiting
 from gateway.status.operations.operation import ApiOperation, ErrorResponse, QueryParameter
 from gateway.status.rights import Rights
 
@@ -21,6 +21,7 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     *commands.OPERATIONS,
     *waiting.OPERATIONS,
     *retry.OPERATIONS,
+    *logs.OPERATIONS,
 )
 """All operations: one line for each part."""
 

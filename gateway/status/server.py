@@ -22,6 +22,7 @@ from gateway.status.routes.commands_api import CommandsApi
 from gateway.status.routes.gateway_api import GatewayApi
 from gateway.status.routes.history_api import HistoryApi
 from gateway.status.routes.html_pages import HtmlRoutes
+from gateway.status.routes.logs import LogRoutes
 from gateway.status.routes.probes import ProbeRoutes
 from gateway.status.routes.retry import RetryRoutes
 from gateway.status.snapshot_cache import SnapshotCache
@@ -60,6 +61,7 @@ class StatusServer(BaseServer):
         super().__init__(auth, endpoint, sign_in_help)
         values = kept_values if kept_values is not None else KeptValues(history)
         renderer = self._renderer = PageRenderer(self._templates, history, view.child, view.device_actions)
+        self._logs = view.logs
         snapshots = self._snapshots = SnapshotCache(view, fresh_seconds=min(1.0, update_every.total_seconds() / 2))
         doctor = self._doctor = DoctorCache(view)
         live = self._live = LiveUpdates(self._render, every=update_every)
@@ -70,6 +72,7 @@ class StatusServer(BaseServer):
             ChildrenApi(snapshots, renderer, actions),
             HistoryApi(snapshots, view.child, history, values),
             RetryRoutes(view, snapshots, self._templates),
+            LogRoutes(view.logs, snapshots, renderer),
             CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
             CommandsApi(snapshots, view.device_actions.commands),
             ProbeRoutes(snapshots, live, self._connections, self._work, hub_gone_limit=hub_gone_limit),
@@ -86,4 +89,6 @@ class StatusServer(BaseServer):
     async def _render(self, address: PageAddress) -> RenderedPage | None:
         if address.kind == "doctor":
             return self._renderer.doctor_page(await self._doctor.last_report())
+        if address.kind == "logs":
+            return self._renderer.logs_page(address.log, self._logs)
         return self._renderer.page(address, await self._snapshots.snapshot())

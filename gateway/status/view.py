@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gateway.models import Finding
 from gateway.status.device_actions_view import DeviceActionsView
+from gateway.status.logs_view import LogsView
 from gateway.status.retry_view import RetryView
 from gateway.status.snapshot import ChildDetails, Snapshot
 
@@ -16,6 +17,10 @@ class View(RetryView, DeviceActionsView, Protocol):
 
     An action returns `None` when it succeeds, otherwise the reason, as a text for the person who asked.
     """
+
+    @property
+    def logs(self) -> LogsView:
+        """The log of the gateway."""
 
     async def snapshot(self) -> Snapshot:
         """Return the current state. Called at most once a second, however many pages are open."""

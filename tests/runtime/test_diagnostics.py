@@ -84,7 +84,7 @@ async def test_the_log_is_kept_bounded_and_only_while_it_is_recorded():
         log.warning("second")
     log.warning("third")
     assert len(recent.lines) == 2
-    assert len(recent.lines[0]) == LONGEST_LINE + len("...")
+    assert len(recent.records[0].text) == LONGEST_LINE + len("...")
     assert recent.lines[1].endswith("WARNING gateway.test: second")
 
 

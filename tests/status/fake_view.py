@@ -44,6 +44,9 @@ from gateway.status.snapshot import (
     count_by_status,
 )
 
+_logs_spec = importlib.util.spec_from_file_location("fake_logs", Path(__file__).with_name("fake_logs.py"))
+fake_logs = importlib.util.module_from_spec(_logs_spec)
+_logs_spec.loader.exec_module(fake_logs)
 _spec = importlib.util.spec_from_file_location("fake_device_actions", Path(__file__).with_name("fake_device_actions.py"))
 fake_device_actions = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(fake_device_actions)
@@ -58,6 +61,7 @@ def now():
 class FakeView:
     def __init__(self):
         self.history = History()
+        self.logs = fake_logs.FakeLogs()
         self.device_actions = fake_device_actions.fake_device_actions(self)
         self.gateway = GatewaySummary(
             name="Plant room north",
@@ -336,6 +340,7 @@ def show_cloud_activity():
 def show_plant(*, children=9):
     """A plant with something of everything, and an hour of history."""
     view, random = FakeView(), Random(4711)
+    fake_logs.fill_log(view.logs)
     view.cloud = show_cloud_activity()
     view.add_bus(
         "/dev/serial/by-id/usb-FTDI_RS485-if00",

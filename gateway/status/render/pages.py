@@ -16,10 +16,12 @@ from markupsafe import Markup
 from gateway.status.device_actions_view import DeviceActions
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.history import History
+from gateway.status.logs_view import LogsView
 from gateway.status.model import decode_id
 from gateway.status.open_causes import OpenCause, bus_cause, child_cause, gateway_cause, open_causes
 from gateway.status.render import formatting
 from gateway.status.render.device_actions import DeviceActionRenderer
+from gateway.status.render.logs import LogQuery, log_page
 from gateway.status.render.metric_texts import headline_order
 from gateway.status.render.paging import ListQuery, list_children, list_waiting
 from gateway.status.render.templates import Templates
@@ -43,18 +45,23 @@ class PageAddress:
     """The address of one page, parsed; equal addresses show the same page."""
 
     kind: str
-    """`overview`, `buses`, `children`, `waiting`, `cloud`, `doctor` or `command`."""
+    """`overview`, `buses`, `children`, `waiting`, `cloud`, `doctor`, `command` or `logs`."""
     id: str = ""
     part: str = ""
     """The word of the command, on the page of a command."""
     query: ListQuery = field(default_factory=ListQuery)
+    log: LogQuery = field(default_factory=LogQuery)
+    """Which lines are shown, on the page of the log."""
 
     @classmethod
     def parse(cls, address: str) -> PageAddress | None:
         """Parse a path with its query; return `None` when there is no such page."""
         try:
             parts = urlsplit(address)
-            query = ListQuery.parse(dict(parse_qsl(parts.query, max_num_fields=20)))
+            parameters = dict(parse_qsl(parts.query, max_num_fields=20))
+            query = ListQuery.parse(parameters)
+            if parts.path == "/logs":
+                return cls("logs", log=LogQuery.parse(parameters))
         except ValueError:
             return None
         match parts.path.split("/"):
@@ -117,6 +124,17 @@ class PageRenderer:
     def doctor_page(self, report: DoctorReport) -> RenderedPage:
         """Return the page with the findings of `doctor`."""
         return RenderedPage("Doctor", {"findings": self._templates.doctor_report(report)})
+
+    def logs_page(self, query: LogQuery, view: LogsView) -> RenderedPage:
+        """Return the page with the last lines of the log."""
+        listing = log_page(view.log_lines(), query)
+        return RenderedPage(
+            "Logs",
+            {
+                "level": self._render("_log_level.html", level=view.log_level()),
+                "lines": self._render("_log_lines.html", listing=listing, query=query),
+            },
+        )
 
     def document(
         self, address: PageAddress, page: RenderedPage, snapshot: Snapshot, *, visitor: Visitor, path: str, **more: object

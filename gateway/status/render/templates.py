@@ -18,8 +18,10 @@ from gateway.profiles.parameters import title_of
 from gateway.state.records import Decision
 from gateway.status.cloud_activity import CommandState
 from gateway.status.doctor_cache import DoctorReport
+from gateway.status.logs_view import LEVELS, PARTS, part_of
 from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
+from gateway.status.render.logs import LEVEL_MARKS
 from gateway.status.render.metric_texts import metric_title
 from gateway.status.render.shown_values import shown_value
 from gateway.status.render.sign_in_help import SignInHelp
@@ -87,6 +89,10 @@ class Templates:
         }
         self._environment.globals |= {
             "edition": lambda: self.edition,
+            "log_levels": LEVELS,
+            "log_parts": PARTS,
+            "log_level_marks": LEVEL_MARKS,
+            "log_part_of": part_of,
             "asset": lambda name: assets[name].address,
             "shown_value": shown_value,
             "status_texts": formatting.STATUS_TEXTS,
