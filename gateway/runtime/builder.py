@@ -64,8 +64,9 @@ from gateway.runtime.hardware import settle_hardware
 from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.log_access import LogAccess, MaskedLines, switching_log_level
 from gateway.runtime.loop_watchdog import LoopWatchdog, watching
+from gateway.runtime.maintenance import Maintenance
 from gateway.runtime.observations import ObservationKeeper
-from gateway.runtime.own_commands.build import CloudWay, Diagnosis, build_own_commands
+from gateway.runtime.own_commands.build import CloudWay, Diagnosis, build_own_commands, dump_collector
 from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
 from gateway.runtime.page import build_page
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
@@ -180,6 +181,8 @@ async def build(
             effective=lambda: own.effective, examine=examine, watchdog=watchdog,
         )  # fmt: skip
         view.logs = LogAccess(masked_lines, level_switch)
+        collector = dump_collector(state, field.fleet, diagnosis)
+        view.maintenance = Maintenance(settings.store.path, collector, restart, record=state.timeline.record)
         page = None if history is None or kept_values is None else build_page(configuration, state, view, history, kept_values)
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,

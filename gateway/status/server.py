@@ -23,6 +23,7 @@ from gateway.status.routes.gateway_api import GatewayApi
 from gateway.status.routes.history_api import HistoryApi
 from gateway.status.routes.html_pages import HtmlRoutes
 from gateway.status.routes.logs import LogRoutes
+from gateway.status.routes.maintenance import MaintenanceRoutes
 from gateway.status.routes.probes import ProbeRoutes
 from gateway.status.routes.retry import RetryRoutes
 from gateway.status.snapshot_cache import SnapshotCache
@@ -73,6 +74,7 @@ class StatusServer(BaseServer):
             HistoryApi(snapshots, view.child, history, values),
             RetryRoutes(view, snapshots, self._templates),
             LogRoutes(view.logs, snapshots, renderer),
+            MaintenanceRoutes(view.maintenance, snapshots, renderer),
             CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
             CommandsApi(snapshots, view.device_actions.commands),
             ProbeRoutes(snapshots, live, self._connections, self._work, hub_gone_limit=hub_gone_limit),
@@ -89,6 +91,8 @@ class StatusServer(BaseServer):
     async def _render(self, address: PageAddress) -> RenderedPage | None:
         if address.kind == "doctor":
             return self._renderer.doctor_page(await self._doctor.last_report())
+        if address.kind == "maintenance":
+            return self._renderer.maintenance_page()
         if address.kind == "logs":
             return self._renderer.logs_page(address.log, self._logs)
         return self._renderer.page(address, await self._snapshots.snapshot())

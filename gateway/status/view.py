@@ -8,6 +8,7 @@ from typing import Protocol
 from gateway.models import Finding
 from gateway.status.device_actions_view import DeviceActionsView
 from gateway.status.logs_view import LogsView
+from gateway.status.maintenance_view import MaintenanceView
 from gateway.status.retry_view import RetryView
 from gateway.status.snapshot import ChildDetails, Snapshot
 
@@ -21,6 +22,10 @@ class View(RetryView, DeviceActionsView, Protocol):
     @property
     def logs(self) -> LogsView:
         """The log of the gateway."""
+
+    @property
+    def maintenance(self) -> MaintenanceView:
+        """Diagnostics, backup and restart."""
 
     async def snapshot(self) -> Snapshot:
         """Return the current state. Called at most once a second, however many pages are open."""

@@ -44,6 +44,9 @@ from gateway.status.snapshot import (
     count_by_status,
 )
 
+_maintenance_spec = importlib.util.spec_from_file_location("fake_maintenance", Path(__file__).with_name("fake_maintenance.py"))
+fake_maintenance = importlib.util.module_from_spec(_maintenance_spec)
+_maintenance_spec.loader.exec_module(fake_maintenance)
 _logs_spec = importlib.util.spec_from_file_location("fake_logs", Path(__file__).with_name("fake_logs.py"))
 fake_logs = importlib.util.module_from_spec(_logs_spec)
 _logs_spec.loader.exec_module(fake_logs)
@@ -62,6 +65,7 @@ class FakeView:
     def __init__(self):
         self.history = History()
         self.logs = fake_logs.FakeLogs()
+        self.maintenance = fake_maintenance.FakeMaintenance()
         self.device_actions = fake_device_actions.fake_device_actions(self)
         self.gateway = GatewaySummary(
             name="Plant room north",

@@ -34,6 +34,8 @@ class Dump:
 
     name: str
     content: bytes
+    texts: Mapping[str, str]
+    """What is in it: file name -> text."""
 
 
 class DumpCollector:
@@ -67,13 +69,14 @@ class DumpCollector:
             texts[name] = await _text_of(name, part)
         gateway = self._registry.gateway
         name = archive_name(None if gateway is None else gateway.serial_number, at)
-        return Dump(name=name, content=await asyncio.to_thread(self._pack, texts, name, at))
+        return await asyncio.to_thread(self._pack, texts, name, at)
 
-    def _pack(self, texts: Mapping[str, str], name: str, at: datetime) -> bytes:
+    def _pack(self, texts: Mapping[str, str], name: str, at: datetime) -> Dump:
         secrets = SecretTexts(
             {*secrets_of_configuration(self._configuration()), *secrets_of_registry(self._registry), *self._more_secrets()}
         )
-        return pack({file: masked_by(secrets, text) for file, text in texts.items()}, name, at)
+        masked = {file: masked_by(secrets, text) for file, text in texts.items()}
+        return Dump(name=name, content=pack(masked, name, at), texts=masked)
 
 
 async def _text_of(name: str, part: Part) -> str:

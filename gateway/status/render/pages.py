@@ -45,7 +45,7 @@ class PageAddress:
     """The address of one page, parsed; equal addresses show the same page."""
 
     kind: str
-    """`overview`, `buses`, `children`, `waiting`, `cloud`, `doctor`, `command` or `logs`."""
+    """`overview`, `buses`, `children`, `waiting`, `cloud`, `doctor`, `command`, `logs` or `maintenance`."""
     id: str = ""
     part: str = ""
     """The word of the command, on the page of a command."""
@@ -73,6 +73,8 @@ class PageAddress:
                 return cls("cloud")
             case ["", "doctor"]:
                 return cls("doctor")
+            case ["", "maintenance"]:
+                return cls("maintenance")
             case ["", ("buses" | "children") as kind, word] if decode_id(word):
                 return cls(kind, word, query=query if kind == "buses" else ListQuery())
             case ["", "children", word, "commands", command] if decode_id(word) and decode_id(command):
@@ -135,6 +137,10 @@ class PageRenderer:
                 "lines": self._render("_log_lines.html", listing=listing, query=query),
             },
         )
+
+    def maintenance_page(self) -> RenderedPage:
+        """Return the page for maintenance, which has nothing that changes by itself."""
+        return RenderedPage("Maintenance", {})
 
     def document(
         self, address: PageAddress, page: RenderedPage, snapshot: Snapshot, *, visitor: Visitor, path: str, **more: object
