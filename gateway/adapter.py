@@ -58,6 +58,7 @@ from gateway.models import (
     Progress,
     Reading,
     Reduce,
+    SearchSummary,
     SettingValue,
     Value,
     WrittenSetting,
@@ -156,6 +157,7 @@ __all__ = [
     "Reading",
     "RecentFrames",
     "Reduce",
+    "SearchSummary",
     "Seconds",
     "SettingMistake",
     "SettingName",
@@ -265,6 +267,10 @@ class Adapter(ABC, Generic[SettingsT]):
         Yields a device or the progress after each transaction, so that other work gets the bus in between. A device is yielded
         as soon as it is identified.
         """
+
+    def last_search(self) -> SearchSummary | None:
+        """Return what the last `discover` asked and how many stayed quiet, also while it runs. Default: `None`, unknown."""
+        return None
 
     async def identify(self, address: str) -> Found:
         """Return the device that answers at this address right now, or raise `DeviceUnreachable`. Read-only.

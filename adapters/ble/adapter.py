@@ -47,6 +47,7 @@ from gateway.adapter import (
     PlannedRead,
     Progress,
     Reading,
+    SearchSummary,
     SettingValue,
     Uplink,
     Value,
@@ -212,6 +213,13 @@ class BleAdapter(Adapter[BleSettings]):
             await asyncio.sleep(min(left, SCAN_STEP_SECONDS))
             note = f"{len(self._tracker)} devices received"
             yield Progress(round(loop_time() - started_at), round(ends_at - started_at), note)
+
+    def last_search(self) -> SearchSummary | None:
+        """Return how many devices are received, and of how many it is known what they are."""
+        received, known = len(self._tracker), sum(is_reportable(device) for device in self._tracker)
+        text = f"received {received} device{'' if received == 1 else 's'}: {known} of a known kind, {received - known} of another"
+        advice = "if a device is missing, bring it near, wake it up (a button, a new battery), and look longer with `scan_time`"
+        return SearchSummary(received, known, text, None if known else advice)
 
     async def identify(self, address: str) -> Found:
         """Return the device with this address as soon as it is received; connect to it if only that identifies it.

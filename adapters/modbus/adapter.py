@@ -47,6 +47,7 @@ from gateway.adapter import (
     PlannedRead,
     Progress,
     Reading,
+    SearchSummary,
     SettingValue,
     Value,
     Workbench,
@@ -78,6 +79,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._units = KnownUnits(self.bus, lambda: self.memory, self._transport.pause_seconds)
         first_tries = 2 if self._bus.loses_requests else 1
         self._requests = UnitRequests(self._transport, self._units, self._timeout, settings.retries, first_tries)
+        self._scan: UnitScan | None = None
         self._read_plans = ReadPlans(self._bus, self._units, lambda: self.memory)
 
     def _make_link(self) -> Link:
@@ -123,7 +125,9 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         is_host = isinstance(self._bus, TcpHost)
         first = (RESERVED_UNIT,) if is_host and scanned else ()
         total = len(first) + len(self._configured) + len(scanned)
-        scan = UnitScan(roster, self._timing, self._transport, self._probe_for_scan, partial(self._add, roster), total)
+        self._scan = scan = UnitScan(
+            roster, self._timing, self._transport, self._probe_for_scan, partial(self._add, roster), total
+        )
         for unit in first:
             async for step in scan.take(unit):
                 yield step
@@ -143,6 +147,10 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         self._units.scan_position = 0
         for device in roster.at_several_units():
             yield device
+
+    def last_search(self) -> SearchSummary | None:
+        """Return how many unit ids were asked and stayed quiet."""
+        return None if self._scan is None else self._scan.summary
 
     def _probe_for_scan(self, unit: int, *, seconds: float, waits_for_start: bool) -> AsyncGenerator[Request | ProbeResult, None]:
         if unit in self._configured:

@@ -51,6 +51,7 @@ from gateway.adapter import (
     PlannedRead,
     Progress,
     Reading,
+    SearchSummary,
     SettingValue,
     Uplink,
     Value,
@@ -206,6 +207,10 @@ class SerialAdapter(Adapter[SerialSettings]):
             if isinstance(step, Found):
                 self._note(step)
             yield step
+
+    def last_search(self) -> SearchSummary | None:
+        """Return how many questions were asked on this port and stayed unanswered."""
+        return self._search.summary
 
     async def identify(self, address: str) -> Found:
         """Return the device that answers at this address."""

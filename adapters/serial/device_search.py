@@ -21,7 +21,7 @@ from adapters.serial.profile.profile import Profile
 from adapters.serial.session.active_protocol import ActiveProtocol
 from adapters.serial.session.answer_causes import unanswered
 from adapters.serial.settings import ConfiguredDevice, PortRule, SerialSettings, key_advice, keys_of
-from gateway.adapter import Cause, DeviceUnreachable, Found, Progress, loop_time
+from gateway.adapter import Cause, DeviceUnreachable, Found, Progress, SearchSummary, loop_time
 
 log = logging.getLogger("adapters.serial")
 
@@ -93,6 +93,8 @@ class DeviceSearch:
         self._probe = partial(ProtocolProbe, may_ask=rule.probe, keys_for=self.keys_for)
         self._step_seconds = STEP_SECONDS
         """Time for one address of a sweep, from how fast devices on this line answer."""
+        self._asked = self._answered = 0
+        """The questions of the last search, and how many of them anything came after."""
         self.was_heard = False
         """Whether a device was understood on this port since the start."""
         self._received = bytearray()
@@ -110,6 +112,7 @@ class DeviceSearch:
         A device that was understood recently is still there, even if it is too busy to answer now: the queries of other profiles
         are not sent to it.
         """
+        self._asked = self._answered = 0
         for device in self.configured:
             async for step in self._search_configured(device, active):
                 yield step
@@ -117,6 +120,17 @@ class DeviceSearch:
             async for step in self._search_unknown(active, was_understood_recently):
                 yield step
         await self.resume(active)
+
+    @property
+    def summary(self) -> SearchSummary:
+        """How many questions of profiles were asked on this port in the last search, and stayed unanswered."""
+        asked, answered = self._asked, self._answered
+        if not asked:
+            return SearchSummary(0, 0, "only listened, and asked nothing", None)
+        questions = f"{asked} question{'' if asked == 1 else 's'} of its profiles"
+        text = f"asked {questions}: {answered} answered, {asked - answered} stayed quiet"
+        advice = "if the device is missing, check its power, its cable and the line settings, and name its profile in `devices`"
+        return SearchSummary(asked, answered, text, None if answered else advice)
 
     async def _search_configured(self, device: ConfiguredDevice, active: ActiveProtocol) -> AsyncIterator[Found | Progress]:
         """Search one device of the config; one whose address the config does not give may have any address of its protocol."""
@@ -253,6 +267,9 @@ class DeviceSearch:
         """Return the bytes received in a step, and learn how long devices on this line take to answer."""
         began = loop_time()
         received = await active.run_step(step, profile)
+        if step.request:
+            self._asked += 1
+            self._answered += bool(received)
         self._received += received.removeprefix(step.request) if step.request else received
         del self._received[:-MOST_RECEIVED_BYTES]
         if step.request and received and step.is_complete(received):

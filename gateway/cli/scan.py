@@ -46,8 +46,9 @@ def scan(
     """Search the buses for devices, and show whether each would become a child. Read-only; nothing is sent to the cloud.
 
     After Ctrl-C, or when a bus is lost, the devices found so far are shown.
-    Exit code 1 if a bus could not be opened or was lost, if a device needs something before it can be read, such as a password,
-    or if no settings were found for a line; 130 after Ctrl-C.
+    Exit code 0 if all buses were searched, whether or not anything was found; --json counts what was asked and stayed quiet.
+    Exit code 1 if a bus could not be searched: it is not there, cannot be opened or was lost; if a device needs something before
+    it can be read, such as a password; or if no settings were found for a line; 130 after Ctrl-C.
     """
     if detect_line:
         _detect_lines(entry, with_, config, thorough=thorough, as_json=as_json)
@@ -58,12 +59,14 @@ def scan(
         found: list[dict[str, Any]] = []
         problems: list[dict[str, str]] = []
         remarks: list[dict[str, str]] = []
+        searches: list[dict[str, Any]] = []
 
         async def scan_all() -> None:
             for settings in chosen:
                 buses = await present_buses(settings)
                 if not buses:
-                    err.print(f"[yellow]{escape(settings.name)}: none of its buses exists right now[/]")
+                    why = "none of its buses exists right now, so nothing was searched"
+                    problems.append({"adapter": settings.name, "bus": settings.name, "problem": why})
                 for adapter in buses:
                     devices: dict[str, Found] = {}
                     try:
@@ -75,12 +78,13 @@ def scan(
                         found.extend(_facts(one, settings.name, adapter.bus, policy, models) for one in devices.values())
                         problems.extend(_needs(one, settings.name, adapter.bus) for one in devices.values() if one.needs)
                         remarks.extend(_remarks(adapter, settings.name))
+                        searches.extend(_searches(adapter, settings.name))
 
         is_stopped = _is_interrupted(scan_all)
     if as_json:
-        print_json({"found": found, "problems": problems, "remarks": remarks})
+        print_json({"found": found, "problems": problems, "remarks": remarks, "searches": searches})
     else:
-        _show(found, problems, remarks, evidence=evidence)
+        _show(found, problems, remarks, searches, evidence=evidence)
     if is_stopped:
         err.print("[yellow]Stopped: this is what was found until then.[/]")
         raise typer.Exit(EXIT_STOPPED)
@@ -242,7 +246,27 @@ def _remarks(adapter: Adapter[Any], entry: str) -> list[dict[str, str]]:
         return [{"adapter": entry, "bus": adapter.bus, "remark": str(error)}]
 
 
-def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], remarks: list[dict[str, str]], *, evidence: bool) -> None:
+def _searches(adapter: Adapter[Any], entry: str) -> list[dict[str, Any]]:
+    """Return what was asked on a bus and stayed quiet; none where the adapter does not say so, or nothing was searched."""
+    try:
+        with adapter_bugs_reported(adapter):
+            one = adapter.last_search()
+    except (AdapterError, CommandFailed):
+        return []
+    if one is None:
+        return []
+    counts = {"asked": one.asked, "answered": one.answered, "quiet": one.quiet}
+    return [{"adapter": entry, "bus": adapter.bus, **counts, "text": one.text, "advice": one.advice}]
+
+
+def _show(
+    found: list[dict[str, Any]],
+    problems: list[dict[str, str]],
+    remarks: list[dict[str, str]],
+    searches: list[dict[str, Any]],
+    *,
+    evidence: bool,
+) -> None:
     table = Table("bus", "address", "device", "sub-model", "confidence", "becomes", box=None, padding=(0, 2, 0, 0))
     for one in found:
         becomes = "no child" if one["becomes"].startswith("no child") else "child"
@@ -261,6 +285,10 @@ def _show(found: list[dict[str, Any]], problems: list[dict[str, str]], remarks: 
     else:
         _show_why_not(found)
     out.print(f"{len(found)} device{'' if len(found) == 1 else 's'} found")
+    is_lost = {problem["bus"] for problem in problems}
+    for search in searches:
+        advice = f"; {search['advice']}" if search["advice"] and search["bus"] not in is_lost else ""
+        out.print(f"{search['bus']}: {search['text']}{advice}", style="dim", markup=False, soft_wrap=True)
     for remark in remarks:
         err.print(f"[yellow]{escape(_with_bus(remark['bus'], remark['remark']))}[/]", soft_wrap=True)
     for problem in problems:

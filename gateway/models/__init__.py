@@ -7,7 +7,7 @@ from gateway.models.children import NAME_LENGTH, ChildDevice, PlannedRead, Reach
 from gateway.models.commands import Checkpoint, Command, CommandResult, CommandSpec, KnownCommand, NoParameters
 from gateway.models.configuration import PlannedChange
 from gateway.models.device_settings import SettingValue, WrittenSetting
-from gateway.models.discovery import Confidence, Found, Identity, IdentityKind, Progress
+from gateway.models.discovery import Confidence, Found, Identity, IdentityKind, Progress, SearchSummary
 from gateway.models.findings import Finding, FindingState
 from gateway.models.firmware import UPDATE_FIRMWARE, FirmwareFile, FirmwareParameters, FirmwareProgress
 from gateway.models.licences import Licence, LicenceChange
@@ -60,6 +60,7 @@ __all__ = [
     "Reading",
     "Reduce",
     "Sample",
+    "SearchSummary",
     "SettingValue",
     "Status",
     "Value",

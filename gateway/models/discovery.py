@@ -129,3 +129,21 @@ class Progress:
     """`None` when it is unknown."""
     note: str
     """The address that was just tried, for a person: `unit 17`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSummary:
+    """What a search of a bus asked, and what came of it."""
+
+    asked: int
+    """How many addresses or questions were tried; on a bus that is only listened to, how many senders were heard."""
+    answered: int
+    text: str
+    """The same in words, with what was asked: `asked 5 unit ids: 1 answered, 4 stayed quiet`."""
+    advice: str | None = None
+    """What to do where less was found than there is; `None` where nothing stayed quiet."""
+
+    @property
+    def quiet(self) -> int:
+        """How many did not answer."""
+        return self.asked - self.answered

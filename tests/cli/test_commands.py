@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -125,6 +126,23 @@ async def test_scan_and_read_work_without_a_config(type_in, plant):
     assert code == 0
     values = json.loads(out)["readings"]
     assert 227 < values["voltage_l1_n"]["value"] < 233 if "voltage_l1_n" in values else len(values) > 10
+
+
+async def test_a_search_says_what_it_asked_and_how_many_stayed_quiet(type_in, plant):
+    on = ("scan", "modbus", "--with", f'hosts=["127.0.0.1:{plant.port}"]', "--with", "scan_timeout=0.1", "--with")
+    code, out, _ = await type_in(*on, "units=1-5", "--json")
+    (search,) = json.loads(out)["searches"]
+    assert (code, search["asked"], search["answered"], search["quiet"]) == (0, 6, 3, 3), "and the unit that no host may have"
+    code, out, _ = await type_in(*on, "units=7-8")
+    assert code == 0, "it was searched"
+    assert "0 devices found" in out
+    assert re.search(r"asked \d+ unit ids: 0 answered, \d+ stayed quiet; if a device is missing, check its unit id", out)
+
+
+async def test_an_entry_without_any_port_could_not_be_searched(type_in):
+    code, out, _ = await type_in("scan", "serial", "--with", 'ports=["usb:dead:beef"]', "--json")
+    assert code == 1
+    assert "nothing was searched" in json.loads(out)["problems"][0]["problem"]
 
 
 async def test_a_host_that_is_not_there_is_said_with_exit_code_1(type_in):

@@ -13,7 +13,7 @@ from adapters.modbus.client.transport import RetryPolicy, Transport
 from adapters.modbus.discovery.distinct_devices import Roster
 from adapters.modbus.discovery.identify import ProbeResult
 from adapters.modbus.discovery.scan_timing import ScanTiming
-from gateway.adapter import DeviceUnreachable, Found, Progress, loop_time
+from gateway.adapter import DeviceUnreachable, Found, Progress, SearchSummary, loop_time
 
 
 class ProbeUnit(Protocol):
@@ -45,6 +45,8 @@ class UnitScan:
     """Adds a unit that was probed to the roster, and returns the device if it is a new one."""
     total: int
     """How many unit ids are to be probed."""
+    answered: set[int] = field(default_factory=set)
+    """The unit ids that answered anything of their own."""
     _done: int = 0
     _doubtful: list[int] = field(default_factory=list)
 
@@ -56,6 +58,14 @@ class UnitScan:
         yield Progress(self._done, self.total, f"unit {unit}")
         async for step in self._ask_late_units():
             yield step
+
+    @property
+    def summary(self) -> SearchSummary:
+        """How many unit ids were asked and stayed quiet."""
+        asked, answered = max(self._done, len(self.answered)), len(self.answered)
+        text = f"asked {asked} unit id{'' if asked == 1 else 's'}: {answered} answered, {asked - answered} stayed quiet"
+        advice = "if a device is missing, check its unit id, its power and its wires; `units` sets which ids are asked"
+        return SearchSummary(asked, answered, text, advice if asked > answered else None)
 
     async def finish(self, host_units: Iterable[int], *, may_queue: bool) -> AsyncIterator[Found | Progress]:
         """Probe what may have been missed, and wait for answers to the last requests, where they may be late.
@@ -97,6 +107,7 @@ class UnitScan:
                 self.timing.served()
             self._doubtful += [unit] * self.transport.is_silence_doubtful
             return
+        self.answered.add(unit)
         self.timing.answered(unit)
         earlier, self._doubtful = [one for one in self._doubtful if one != unit], []
         for one in earlier:

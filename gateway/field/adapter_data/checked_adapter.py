@@ -33,6 +33,7 @@ from gateway.models import (
     PlannedRead,
     Progress,
     Reading,
+    SearchSummary,
     SettingValue,
     Value,
     WrittenSetting,
@@ -189,6 +190,10 @@ class CheckedAdapter(Adapter[AdapterSettings]):
     def may_be_quiet(self, child: ChildDevice) -> timedelta | None:
         """Return how long a child may be silent."""
         return self._else(results.silence_limit, self._source.may_be_quiet(child), "may_be_quiet", None)
+
+    def last_search(self) -> SearchSummary | None:
+        """Return what the last search asked."""
+        return self._else(results.search_summary, self._source.last_search(), "last_search", None)
 
     def explain_silence(self, child: ChildDevice) -> None:
         """Raise why a child may have fallen silent."""

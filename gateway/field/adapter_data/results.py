@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from gateway.field.adapter_data.metrics import checked_metric
 from gateway.field.adapter_data.values import Unusable, checked_value
-from gateway.models import CommandResult, CommandSpec, FirmwareProgress, Metric, PlannedRead, Value, WrittenSetting
+from gateway.models import CommandResult, CommandSpec, FirmwareProgress, Metric, PlannedRead, SearchSummary, Value, WrittenSetting
 from gateway.plain_numbers import seconds_text
 from gateway.plain_text import plain_text, replace_unprintable, type_name
 
@@ -48,6 +48,18 @@ def planned_reads(returned: Returned) -> Sequence[PlannedRead]:
 def texts(returned: Returned) -> Sequence[str]:
     """Return remarks, frames or planned writes, each on one line."""
     return tuple(_text(one, MOST_TEXT_CHARACTERS) for one in _items(returned))
+
+
+def search_summary(returned: Returned) -> SearchSummary | None:
+    """Return what the last search asked."""
+    if returned is None:
+        return None
+    if not isinstance(returned, SearchSummary):
+        raise Unusable(f"a {type_name(returned)} instead of a SearchSummary")
+    if not all(isinstance(count, int) and count >= 0 for count in (returned.asked, returned.answered)):
+        raise Unusable("counts that are none")
+    advice = None if returned.advice is None else _text(returned.advice, MOST_TEXT_CHARACTERS)
+    return SearchSummary(returned.asked, returned.answered, _text(returned.text, MOST_TEXT_CHARACTERS), advice)
 
 
 def command_specs(returned: Returned) -> Sequence[CommandSpec]:

@@ -31,6 +31,7 @@ from gateway.adapter import (
     PlannedRead,
     Progress,
     Reading,
+    SearchSummary,
     SettingValue,
     Uplink,
     Value,
@@ -114,6 +115,10 @@ class GuardedAdapter(Adapter[Any]):
     def may_be_quiet(self, child: ChildDevice) -> timedelta | None:
         """Return how long a child that is only listened to may send nothing."""
         return call("may_be_quiet", lambda: self.adapter.may_be_quiet(replace(child)))
+
+    def last_search(self) -> SearchSummary | None:
+        """Return what the last search asked."""
+        return call("last_search", self.adapter.last_search)
 
     def explain_silence(self, child: ChildDevice) -> None:
         """Raise why a child that is only listened to may have fallen silent."""
