@@ -239,7 +239,7 @@ _WORDS: Final[Mapping[Cause, tuple[str, str]]] = MappingProxyType(
             "Tell the author of the adapter, with the text of the log. The gateway tries again by itself.",
         ),
         Cause.CLOCK_WRONG: (
-            "the clock of this machine is wrong",
+            "the clock is wrong",
             "Set the clock: `timedatectl set-ntp true`. A machine without a battery for its clock needs a time server.",
         ),
         Cause.HUB_UNREACHABLE: (

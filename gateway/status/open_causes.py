@@ -142,7 +142,7 @@ def gateway_cause(gateway: GatewaySummary) -> OpenCause | None:
     else:
         if gateway.hub.is_reachable is not False:
             return None
-        shown, identifier, subject = gateway.hub, "hub", "The cloud"
+        shown, identifier, subject = gateway.hub, "hub", "Connection to the cloud"
         since = gateway.hub.since
     cause = shown.cause or Cause.HUB_UNREACHABLE
     return OpenCause(
@@ -179,7 +179,7 @@ def _gateway_causes(gateway: GatewaySummary, children: Sequence[ChildSummary]) -
             id="clock",
             scope=CauseScope.GATEWAY,
             cause=Cause.CLOCK_WRONG,
-            subject="The clock",
+            subject="This machine",
             phrase=Cause.CLOCK_WRONG.phrase,
             evidence=gateway.clock_problem,
             next_step=Cause.CLOCK_WRONG.next_step,

@@ -8,6 +8,7 @@ from gateway.causes import Cause
 from gateway.models import Reach
 from gateway.state.child_states import ChildState
 from gateway.status.open_causes import CauseScope, child_cause, open_causes
+from gateway.status.render.templates import with_code
 from gateway.status.snapshot import HubContact
 
 SINCE = datetime(2026, 11, 29, 8, 11, tzinfo=UTC)
@@ -146,3 +147,8 @@ async def test_a_cause_that_a_strangers_adapter_does_not_name_is_told_in_its_wor
     (cause,) = await causes_of(view)
 
     assert (cause.line, cause.evidence) == ("rs485: the flux is low", None)
+
+
+def test_commands_in_a_next_step_are_shown_as_code_and_nothing_in_it_becomes_markup():
+    assert with_code("Set it: `timedatectl <x>` & wait.") == "Set it: <code>timedatectl &lt;x&gt;</code> &amp; wait."
+    assert with_code("a ` alone <b>") == "a ` alone &lt;b&gt;"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from gateway import __version__
 from gateway.models import NAME_LENGTH, FindingState
@@ -84,6 +85,7 @@ class Templates:
             "plain": formatting.plain,
             "sparkline": formatting.sparkline,
             "count": formatting.count,
+            "with_code": with_code,
             "metric_title": metric_title,
             "title_of": title_of,
         }
@@ -130,3 +132,13 @@ class Templates:
     def login(self, sign_in_help: SignInHelp, *, then: str, problem: str | None = None) -> str:
         """Return the form for the token."""
         return self.render("login.html", help=sign_in_help, then=then, problem=problem)
+
+
+def with_code(text: str) -> Markup:
+    """Return a text as HTML in which what stands between two backticks is shown as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:  # a backtick without its partner stands for itself
+        return escape(text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part) for number, part in enumerate(parts)
+    )
