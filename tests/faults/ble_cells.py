@@ -204,7 +204,7 @@ CELLS = [
     Cell("out of range, only advertises", BLE, (Cause.OUT_OF_RANGE,), vanished(thermometer), "battery"),
     Cell("weak signal before it vanished", BLE, (Cause.OUT_OF_RANGE,), vanished(lambda: thermometer(rssi=-96)), "-96 dBm"),
     Cell("battery low before it vanished", BLE, (Cause.BATTERY_EMPTY,), vanished(lambda: thermometer(battery=4)), "4 % battery"),
-    Cell("one device stops answering", BLE, (Cause.NO_ANSWER, Cause.LOGIN_REFUSED), on_radio(then=silent)),
+    Cell("one device stops answering", BLE, (Cause.NO_ANSWER,), on_radio(then=silent)),
     Cell("accepts no connection", BLE, (Cause.NO_ANSWER,), on_radio(then=refusing)),
     Cell("pairing lost", BLE, (Cause.LOGIN_REFUSED,), on_radio(bond_lost, devices=[KNOWN]), "air it again"),
     Cell("not paired", BLE, (Cause.LOGIN_REFUSED,), on_radio(locked), "pair = true"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ble_cells
+import cloud_cells
 import modbus_cells
 import serial_cells
 
-CELLS = [*modbus_cells.CELLS, *serial_cells.CELLS, *ble_cells.CELLS]
+CELLS = [*modbus_cells.CELLS, *serial_cells.CELLS, *ble_cells.CELLS, *cloud_cells.CELLS]

@@ -98,7 +98,7 @@ def on_udp(before: Change = lambda host: None, then: Change = lambda host: None)
         async with ModbusUdpHost([unit(1), unit(2)]) as host:
             before(host)
             bus = TcpHost(host=host.host, port=host.port, transport="udp")
-            return await told_of(adapter_on(bus), "1", then=lambda: then(host))
+            return await told_of(adapter_on(bus), "1", then=lambda: then(host), rounds=1)
 
     return in_real_time(main)
 
@@ -160,7 +160,10 @@ def at(host: str, framing: str = "tcp", transport: str = "tcp", port: int = 502)
 
 
 def unreachable(framing: str = "tcp", transport: str = "tcp") -> Callable[[], Reason]:
-    """Return a function that asks a host to which this machine has no route; no address is surely so, but for TCP."""
+    """Return a function that asks a host to which this machine has no route.
+
+    No address is surely so over UDP, so the error of the system is put in its place there; over TCP it is the real one.
+    """
 
     async def no_route(make_protocol: Callable[[], Any]) -> Any:
         raise OSError(errno.ENETUNREACH, "Network is unreachable")
@@ -356,5 +359,5 @@ CELLS = [
     Cell("certificate expired", TLS, (Cause.TLS,), tls("expired"), "has expired"),
     Cell("certificate not yet valid (clock wrong)", TLS, (Cause.CLOCK_WRONG,), tls("not yet valid"), "correct the clock"),
     Cell("certificate of another name", TLS, (Cause.TLS,), tls("name"), "elsewhere.local"),
-    Cell("login refused", TLS, (Cause.TLS, Cause.LOGIN_REFUSED), tls("client"), "wants a certificate of the gateway"),
+    Cell("login refused", TLS, (Cause.LOGIN_REFUSED,), tls("client"), "wants a certificate of the gateway"),
 ]

@@ -219,7 +219,7 @@ CELLS = [
     Cell("every checksum wrong", SERVER, (Cause.CHECKSUM_ERRORS,), on_server(faulty(DAMAGED)), "device server"),
     Cell("answers cut short", PTY, (Cause.CHECKSUM_ERRORS,), on_port(then=faulty(CUT)), "speed, parity"),
     Cell("wrong speed", PTY, (Cause.SILENT_BUS, Cause.CHECKSUM_ERRORS), wrong_speed(), "speed, parity"),
-    Cell("another device answers", PTY, (Cause.OTHER_DEVICE, Cause.CHECKSUM_ERRORS), on_port(then=replaced_by(chatterer))),
+    Cell("another device answers", PTY, (Cause.OTHER_DEVICE,), on_port(then=replaced_by(chatterer))),
     Cell("a console answers", PTY, (Cause.OTHER_DEVICE,), console()),
     Cell("host name unknown", SERVER, (Cause.NAME_UNKNOWN,), at("socket://nowhere.invalid:4001"), "name"),
     Cell("host unreachable", SERVER, (Cause.HOST_UNREACHABLE,), at("socket://255.255.255.255:4001"), "route"),

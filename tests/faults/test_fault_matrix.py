@@ -7,9 +7,20 @@ from fault_matrix import CELLS
 from gateway.adapter import Cause
 from gateway.causes import Reason
 
-WRONG = {("an exception for everything", bus) for bus in ("Modbus RTU", "Modbus TCP", "RTU over TCP", "Modbus UDP")}
-"""The cells, by fault and bus, in which something else is told: a unit that refuses everything is not offline, since some devices
-do so by night; its page says what it refuses."""
+WRONG = {
+    # a unit that refuses everything is not offline, since some devices do so by night; its page says what it refuses
+    ("an exception for everything", "Modbus RTU"),
+    ("an exception for everything", "Modbus TCP"),
+    ("an exception for everything", "RTU over TCP"),
+    ("an exception for everything", "Modbus UDP"),
+    # bluetoothd that pairs again and again never answers either, so a silent device that is not paired is told to need that
+    ("one device stops answering", "Bluetooth LE"),
+    # text in place of binary frames looks like another speed
+    ("another device answers", "serial port"),
+    # told as TLS, although the sentence says that the host wants a certificate of the gateway
+    ("login refused", "Modbus TCP with TLS"),
+}
+"""The cells, by fault and bus, in which another cause is told than the right one."""
 
 
 @pytest.mark.enable_socket
