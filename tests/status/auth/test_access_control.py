@@ -53,11 +53,12 @@ def test_who_signed_in_may_act_until_it_is_over(clock):
     assert auth.visitor_of(access).rights is Rights.NONE
 
 
-def test_what_a_browser_carries_can_be_neither_prolonged_nor_used_elsewhere(clock):
+def test_what_a_browser_carries_can_be_neither_prolonged_nor_used_elsewhere(clock, monkeypatch):
     auth = TokenAuth(lambda: RIGHT, host="0.0.0.0", now=clock)
     name, until, seal = auth.new_cookie(RIGHT[0]).split(".")
     assert "right" not in seal
     assert auth.visitor_of(AccessRequest(host="x", cookie=f"{name}.{int(until) + 1}.{seal}")).rights is Rights.NONE
+    monkeypatch.setattr("gateway.status.auth.access_control._COOKIE_KEY", b"that of another process")
     other = TokenAuth(lambda: RIGHT, host="0.0.0.0", now=clock)
     assert other.visitor_of(AccessRequest(host="x", cookie=f"{name}.{until}.{seal}")).rights is Rights.NONE
 
