@@ -133,6 +133,17 @@ class History:
             return ()
         return tuple(_latest_value(name, record) for name, record in sorted(history.records.items()))
 
+    def metrics(self, child: str) -> tuple[Metric, ...]:
+        """Return the metrics of this child, in the order in which they came first."""
+        history = self._children.get(child)
+        return () if history is None else tuple(record.metric for record in history.records.values())
+
+    def latest_of(self, child: str, metrics: Sequence[str]) -> list[LatestValue]:
+        """Return the last values of these metrics of this child, without those that it does not have."""
+        history = self._merged(child)
+        records = {} if history is None else history.records
+        return [_latest_value(metric, records[metric]) for metric in metrics if metric in records]
+
     def failures(self, child: str) -> tuple[FailureCount, ...]:
         """Return how many transactions of this child failed, by kind, the most frequent first."""
         history = self._children.get(child)

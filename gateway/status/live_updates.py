@@ -129,7 +129,7 @@ class LiveUpdates:
         if page is None:
             watcher.send(PAGE_GONE)
         elif page.version != seen:
-            watcher.send(ServerSentEvent.of_regions(page.version, page.regions))
+            watcher.send(ServerSentEvent.of_regions(page.version, {name: page.html(name) for name in page.regions}))
         self._watchers.setdefault(address, set()).add(watcher)
         self._is_watched.set()
         try:
@@ -181,7 +181,7 @@ class LiveUpdates:
             return None
         self._pages[address] = page
         if before is not None and before.version != page.version:
-            changed = {name: html for name, html in page.regions.items() if before.regions.get(name) != html}
+            changed = page.changes_since(before)
             self._send(address, ServerSentEvent.of_regions(page.version, changed))
         return page
 

@@ -255,6 +255,8 @@ class ChildSummary(StatusModel):
     bus_id: str
     address: Text
     kind: Text | None = Field(default=None, description="maker and model")
+    family: Text | None = None
+    serial_number: Text | None = None
     standing: ChildStatus
     since: AwareDatetime | None = Field(default=None, description="when it got this status")
     why: Text | None = Field(default=None, description="why it is not fine, in plain words")

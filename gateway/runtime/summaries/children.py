@@ -131,6 +131,8 @@ def _child_summary(record: ChildRecord, availability: ChildAvailability, last_an
         bus_id=bus_id,
         address=child.address,
         kind=_maker_and_model(child.manufacturer, child.model),
+        family=child.family,
+        serial_number=child.serial_number,
         standing=status,
         since=record.since if is_cloud_status else None if status is ChildStatus.UNASKED else availability.since,
         answered_at=last_answer,

@@ -89,7 +89,6 @@ ORDER: Final = (
 ORDER_OF_FAMILY: Final[Mapping[str, Sequence[str]]] = {
     "air-quality-sensor": ("air",),
     "drive": ("speed", "current"),
-    "energy-meter": ("power", "energy"),
     "ev-charger": ("state", "power"),
     "inverter": ("power", "energy", "state"),
     "plant-sensor": ("humidity",),

@@ -6,6 +6,7 @@ The templates escape everything that comes from outside; only the regions that t
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -21,9 +22,10 @@ from gateway.status.model import decode_id
 from gateway.status.open_causes import OpenCause, bus_cause, child_cause, gateway_cause, open_causes
 from gateway.status.render import formatting
 from gateway.status.render.device_actions import DeviceActionRenderer
+from gateway.status.render.device_table import COLUMNS, GROUPS, DeviceTable, cells_of, shown_columns
 from gateway.status.render.logs import LogQuery, log_page
 from gateway.status.render.metric_texts import headline_order
-from gateway.status.render.paging import ListQuery, list_children, list_waiting
+from gateway.status.render.paging import ListQuery, list_waiting
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights, Visitor
 from gateway.status.series.levels import Kind
@@ -58,10 +60,10 @@ class PageAddress:
         """Parse a path with its query; return `None` when there is no such page."""
         try:
             parts = urlsplit(address)
-            parameters = dict(parse_qsl(parts.query, max_num_fields=20))
-            query = ListQuery.parse(parameters)
+            given = parse_qsl(parts.query, max_num_fields=40)
+            query = ListQuery.parse(dict(given), [value for name, value in given if name == "column"])
             if parts.path == "/logs":
-                return cls("logs", log=LogQuery.parse(parameters))
+                return cls("logs", log=LogQuery.parse(dict(given)))
         except ValueError:
             return None
         match parts.path.split("/"):
@@ -82,19 +84,40 @@ class PageAddress:
         return None
 
 
+_CELL_MARK: Final = re.compile("\0(\\w+)\0")
+
+
+def cell_mark(cell: str) -> str:
+    """Return what stands in a region in the place of this cell."""
+    return f"\0{cell}\0"
+
+
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
     """The content of a page at one moment."""
 
     title: str
     regions: Mapping[str, str]
-    """HTML by the id of the element that contains it."""
+    """HTML by the id of the element that contains it, with a `cell_mark` in the place of each cell."""
+    cells: Mapping[str, str] = field(default_factory=dict)
+    """HTML of what changes all the time, by the id of its element: it is sent alone."""
+
+    def html(self, region: str) -> str:
+        """Return a region with its cells."""
+        return _CELL_MARK.sub(lambda mark: self.cells.get(mark[1], ""), self.regions[region])
+
+    def changes_since(self, before: RenderedPage) -> Mapping[str, str]:
+        """Return what an open page has to replace, by the id of the element: whole regions, and cells of the others."""
+        regions = {name: self.html(name) for name, html in self.regions.items() if before.regions.get(name) != html}
+        known = {} if "children" in regions else before.cells
+        cells = {name: html for name, html in self.cells.items() if name in known and known[name] != html}
+        return {**regions, **cells}
 
     @property
     def version(self) -> str:
         """A hash of the content."""
         content = hashlib.blake2s(digest_size=9)
-        for name, html in self.regions.items():
+        for name, html in (*self.regions.items(), *self.cells.items()):
             content.update(f"{name}\0{html}\0".encode())
         return content.hexdigest()
 
@@ -108,8 +131,10 @@ class PageRenderer:
         self.device_actions = DeviceActionRenderer(templates, find_child, device_actions)
         self._history = history
         self._find_child = find_child
+        self._table = DeviceTable(history)
         self._templates = templates
         self._render = templates.render
+        self._value_cell, self._age_cell = (templates.macro("_cells.html", name) for name in ("value_cell", "age_cell"))
         self._renderers: Mapping[str, Callable[[PageAddress, Snapshot], RenderedPage | None]] = {
             "overview": self._overview,
             "buses": self._bus,
@@ -151,10 +176,13 @@ class PageRenderer:
             page=page,
             page_address=address,
             gateway=snapshot.gateway,
-            region=lambda name: Markup(page.regions[name]),  # noqa: S704 - made by these templates, which escape
+            region=lambda name: Markup(page.html(name)),  # noqa: S704 - made by these templates, which escape
             now=snapshot.at,
             **may(visitor),
             path=path,
+            groups=GROUPS,
+            columns=COLUMNS,
+            shown_columns=shown_columns,
             **more,
         )
 
@@ -174,42 +202,50 @@ class PageRenderer:
         )
 
     def _overview(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage:
-        own = [child for child in snapshot.children if child.stems_from is None]  # the others are in the line of their bus
-        problems = list_children(own, ListQuery(show="trouble"))
         buses = sorted(snapshot.buses, key=_bus_order)
-        is_rest = (
-            problems.total > 0 and len(own) == len(snapshot.children) and not address.query.search and not address.query.show
-        )
-        listing = list_children(snapshot.children, address.query, without_trouble=is_rest)
-        all_label = "The others" if problems.total and not address.query.search else "All"
+        causes = () if address.query.search else open_causes(snapshot)
+        children, cells = self._devices(address, snapshot)
         return RenderedPage(
             snapshot.gateway.name,
             {
                 "summary": self._summary(snapshot),
-                "problems": self._render(
-                    "_problems.html",
-                    causes=open_causes(snapshot),
-                    most_causes=MAX_PROBLEMS,
-                    rows=problems.rows[:MAX_PROBLEMS],
-                    total=problems.total,
-                ),
+                "problems": self._render("_problems.html", causes=causes, most_causes=MAX_PROBLEMS),
                 "buses": self._render("_buses.html", buses=buses[:MAX_BUSES], more=len(buses[MAX_BUSES:])),
-                "children": self._render("_children.html", listing=listing, on_bus=False, all_label=all_label),
+                "children": children,
             },
+            cells,
         )
 
     def _bus(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
         bus = next((bus for bus in snapshot.buses if bus.id == address.id), None)
         if bus is None:
             return None
-        listing = list_children(snapshot.children, address.query, bus_id=bus.id)
+        children, cells = self._devices(address, snapshot, bus.id)
+        on_bus = {child.name: child for child in snapshot.children if child.bus_id == bus.id}
         return RenderedPage(
             bus.bus,
             {
-                "bus": self._render("_bus.html", bus=bus, cause=bus_cause(bus, _affected(snapshot, bus))),
-                "children": self._render("_children.html", listing=listing, on_bus=True, all_label="All"),
+                "bus": self._render("_bus.html", bus=bus, cause=bus_cause(bus, _affected(snapshot, bus)), on_bus=on_bus),
+                "children": children,
             },
+            cells,
         )
+
+    def _devices(self, address: PageAddress, snapshot: Snapshot, bus_id: str | None = None) -> tuple[str, Mapping[str, str]]:
+        """Return the table of devices, and its cells."""
+        query = address.query
+        listing, rows = self._table.page(snapshot.children, query, now=snapshot.at, bus_id=bus_id)
+        columns = shown_columns(query)
+        html = self._render("_children.html", listing=listing, rows=rows, columns=columns, bus_id=bus_id, cell=_cell)
+        cells: dict[str, str] = {}
+        for name, row in cells_of(rows).items():
+            if "values" in columns:
+                for number in range(2):
+                    value = row.values[number] if number < len(row.values) else None
+                    cells[f"{name}_{number}"] = self._value_cell(value, row.freshness)
+            if "age" in columns:
+                cells[f"{name}_age"] = self._age_cell(row.at)
+        return html, cells
 
     def _child(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
         key = decode_id(address.id)[0]
@@ -306,6 +342,10 @@ def _causes_of(child: ChildDetails, snapshot: Snapshot) -> Mapping[str, OpenCaus
         "cause": child_cause(line, next_step=child.next_step, tries=child.tries),
         "bus_cause": None if bus is None else bus_cause(bus, _affected(snapshot, bus)),
     }
+
+
+def _cell(row: int, name: object) -> Markup:
+    return Markup(cell_mark(f"v{row}_{name}"))  # noqa: S704 - a mark, made of a number and a word of the template
 
 
 def _bus_order(bus: BusSummary) -> tuple[bool, bool, str, str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 from gateway.models import Confidence
@@ -16,6 +16,12 @@ from gateway.status.snapshot import ChildStatus, ChildSummary, WaitingDevice
 
 PER_PAGE: Final = 100
 MAX_SEARCH_LENGTH: Final = 100
+
+SORTS: Final = ("name", "values", "age", "status", "bus", "kind", "family", "serial")
+GROUPS: Final = ("bus", "family", "status")
+
+ChildOrder: TypeAlias = Callable[[ChildSummary], tuple[object, ...]]
+"""Returns the sort key of a child."""
 
 T = TypeVar("T", ChildSummary, WaitingDevice)
 
@@ -31,22 +37,37 @@ class ListQuery:
     show: str = ""
     """For children `trouble` or a status; for found devices `ignored`; empty for all others."""
     page: int = 1
+    sort: str = ""
+    """The column that children are sorted by, with a `-` before it from the end; empty for the worst status first."""
+    group: str = ""
+    """What children are grouped by: `bus`, `family` or `status`; empty for one list."""
+    columns: tuple[str, ...] = ()
+    """The columns that are shown; empty for the usual ones."""
 
     @classmethod
-    def parse(cls, parameters: Mapping[str, str]) -> ListQuery:
+    def parse(cls, parameters: Mapping[str, str], columns: Sequence[str] = ()) -> ListQuery:
         """Read the query parameters of an address; invalid ones count as missing."""
         page = parameters.get("page", "")
         return cls(
             search=parameters.get("search", "").strip()[:MAX_SEARCH_LENGTH],
             show=parameters.get("show", "")[:20],
             page=int(page) if re.fullmatch(r"[1-9][0-9]{0,5}", page) else 1,
+            sort=sort if (sort := parameters.get("sort", "")).removeprefix("-") in SORTS else "",
+            group=group if (group := parameters.get("group", "")) in GROUPS else "",
+            columns=tuple(dict.fromkeys(column for column in columns if re.fullmatch("[a-z]{1,12}", column)))[:10],
         )
 
     def encode(self, **changes: str | int) -> str:
         """Return the query part of an address, with these parameters changed."""
-        values = {"search": self.search, "show": self.show, "page": self.page} | changes
-        given = {name: value for name, value in values.items() if value not in ("", 1)}
+        own = {"search": self.search, "show": self.show, "page": self.page, "sort": self.sort, "group": self.group}
+        values = own | changes
+        given = [(name, value) for name, value in values.items() if value not in ("", 1)]
+        given += [("column", column) for column in self.columns]
         return f"?{urlencode(given, errors='replace')}" if given else "?"
+
+    def sorted_by(self, column: str) -> str:
+        """Return the query part for this order, or for its reverse where it is this order already."""
+        return self.encode(sort=f"-{column}" if self.sort == column else column, page=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +80,8 @@ class ListPage(Generic[T]):
     page: int
     pages: int
     query: ListQuery
+    found: Sequence[T] = ()
+    """The rows of all pages."""
 
     @property
     def first(self) -> int:
@@ -67,21 +90,34 @@ class ListPage(Generic[T]):
 
 
 def list_children(
-    children: Iterable[ChildSummary], query: ListQuery, *, bus_id: str | None = None, without_trouble: bool = False
+    children: Iterable[ChildSummary],
+    query: ListQuery,
+    *,
+    bus_id: str | None = None,
+    order: ChildOrder | None = None,
+    group_of: Callable[[ChildSummary], str] | None = None,
 ) -> ListPage[ChildSummary]:
-    """Return the requested page: children that most need a person first, then by name.
+    """Return the requested page: by group, then as the query says, else children that most need a person first, then by name.
 
-    `without_trouble` leaves out those that are not fine, where the page shows them above the list.
+    Args:
+        children: all children.
+        query: which of them, and in which order.
+        bus_id: the bus on which they are; `None` for all buses.
+        order: the order of the query, where the children themselves do not know it.
+        group_of: the group of a child.
     """
     is_shown = _status_filter(query.show)
-    rows = [
-        child
-        for child in children
-        if (bus_id is None or child.bus_id == bus_id)
-        and is_shown(child.standing)
-        and not (without_trouble and child.standing.is_trouble)
-    ]
-    return _page(sorted(_matching(rows, query, _texts_of_child), key=_child_order), query)
+    rows = [child for child in children if (bus_id is None or child.bus_id == bus_id) and is_shown(child.standing)]
+    found = sorted(_matching(rows, query, _texts_of_child), key=_child_order)
+    column = query.sort.removeprefix("-")
+    by_column = order or CHILD_ORDERS.get(column)
+    if by_column is not None:
+        found.sort(key=by_column, reverse=query.sort.startswith("-"))
+    elif query.sort.startswith("-"):
+        found.reverse()
+    if group_of is not None:
+        found.sort(key=lambda child: (_natural_order(group_of(child)),))
+    return _page(found, query)
 
 
 def list_waiting(devices: Iterable[WaitingDevice], query: ListQuery) -> ListPage[WaitingDevice]:
@@ -111,11 +147,14 @@ def _has_all(words: Iterable[str], text: str) -> bool:
 def _page(rows: Sequence[T], query: ListQuery) -> ListPage[T]:
     pages = max(1, ceil(len(rows) / PER_PAGE))
     page = min(query.page, pages)
-    return ListPage(rows[(page - 1) * PER_PAGE : page * PER_PAGE], len(rows), page, pages, query)
+    return ListPage(rows[(page - 1) * PER_PAGE : page * PER_PAGE], len(rows), page, pages, query, rows)
 
 
 def _texts_of_child(child: ChildSummary) -> Iterable[str | None]:
-    return child.name, child.found_as, child.key, child.entry, child.bus, child.address, child.kind, child.why
+    return (
+        *(child.name, child.found_as, child.key, child.entry, child.bus, child.address, child.kind, child.why),
+        *(child.family, child.serial_number),
+    )
 
 
 def _texts_of_device(device: WaitingDevice) -> Iterable[str | None]:
@@ -134,9 +173,19 @@ def _device_order(device: WaitingDevice) -> tuple[bool, int, Sequence[tuple[int,
 
 
 @lru_cache(maxsize=4096)
-def _natural_order(name: str) -> Sequence[tuple[int, str]]:
+def _natural_order(name: str) -> list[tuple[int, str]]:
     """Return a sort key that puts `unit 9` before `unit 10`."""
     return [
         (int(part), "") if part.isascii() and part.isdigit() and len(part) < 19 else (-1, part)
         for part in re.split(r"([0-9]+)", name.casefold())
     ]
+
+
+CHILD_ORDERS: Final[Mapping[str, ChildOrder]] = {
+    "name": lambda child: (_natural_order(child.name),),
+    "bus": lambda child: (child.entry, _natural_order(child.bus), _natural_order(child.address)),
+    "kind": lambda child: (_natural_order(child.kind or "\uffff"),),
+    "family": lambda child: (child.family or "\uffff",),
+    "serial": lambda child: (_natural_order(child.serial_number or "\uffff"),),
+}
+"""The orders of a table by its columns; that by status is the usual one."""

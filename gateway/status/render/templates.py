@@ -6,7 +6,7 @@ Everything that is put into a template is escaped, except HTML that another temp
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -112,6 +112,11 @@ class Templates:
     def render(self, template: str, **values: object) -> str:
         """Return a template with these values filled in."""
         return self._environment.get_template(template).render(**values)
+
+    def macro(self, template: str, name: str) -> Callable[..., str]:
+        """Return a macro of a template, as a function."""
+        found: Callable[..., str] = getattr(self._environment.get_template(template).module, name)
+        return found
 
     def message(self, title: str, text: str, *, links: Mapping[str, str] | None = None) -> str:
         """Return a document with one message and links."""

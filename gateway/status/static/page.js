@@ -80,6 +80,7 @@
     for (const [id, html] of Object.entries(JSON.parse(event.data))) {
       const region = document.getElementById(id);
       if (region && region.hasAttribute("data-live")) replace(region, html);
+      else if (region && region.hasAttribute("data-cell")) { region.innerHTML = html; gatewayDisplay.update(region); }
     }
     restoreFocus(focus);
     version = event.lastEventId || version;

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from gateway.models import Reach
 from gateway.state.records import ChildState
 from gateway.status.render.paging import MAX_SEARCH_LENGTH, PER_PAGE, ListQuery, list_children, list_waiting
-from gateway.status.snapshot import ChildStatus
 
 
 @pytest.fixture
@@ -48,7 +47,8 @@ def test_a_page_beyond_the_last_is_the_last(crowd):
     ("wanted", "total"),
     [
         (ListQuery(search="meter 24"), 13),  # 24, 124, 224 and 240 to 249
-        (ListQuery(search="METER acme"), 250),
+        (ListQuery(search="METER acme"), 251),
+        (ListQuery(search="power-meter 4711"), 251),
         (ListQuery(search="nobody"), 0),
         (ListQuery(search="horse"), 1),
         (ListQuery(show="trouble"), 1),
@@ -67,22 +67,35 @@ def test_a_bus_lists_its_own_children(crowd):
     assert {row.bus for row in listing.rows} == {"b"}
 
 
-def test_those_above_the_list_are_not_in_it_again(crowd):
-    rest = list_children(lines(crowd), ListQuery(), without_trouble=True)
-    assert rest.total == 250
-    assert all(row.standing is ChildStatus.FINE for row in rest.rows)
-
-
 def test_ignored_devices_have_a_list_of_their_own(view):
     waiting = list_waiting(view.waiting.values(), ListQuery())
     assert names(waiting) == ["LYWSD03MMC 6A11", "unit 44"]
     assert names(list_waiting(view.waiting.values(), ListQuery(show="ignored"))) == ["Neighbour's watch"]
 
 
-@given(st.text(), st.sampled_from(["", "trouble", "fine"]), st.integers(1, 99999))
-def test_an_address_that_was_made_is_understood(search, show, page):
-    wanted = ListQuery.parse({"search": search, "show": show, "page": str(page)})
-    assert ListQuery.parse(dict(parse_qsl(wanted.encode()[1:]))) == wanted
+@given(
+    st.text(),
+    st.sampled_from(["", "trouble", "fine"]),
+    st.integers(1, 99999),
+    st.sampled_from(["", "name", "-age", "nonsense"]),
+    st.sampled_from(["", "bus", "nonsense"]),
+    st.lists(st.sampled_from(["values", "kind", "<b>"])),
+)
+def test_an_address_that_was_made_is_understood(search, show, page, sort, group, columns):
+    given = {"search": search, "show": show, "page": str(page), "sort": sort, "group": group}
+    wanted = ListQuery.parse(given, columns)
+    pairs = parse_qsl(wanted.encode()[1:])
+    assert ListQuery.parse(dict(pairs), [value for name, value in pairs if name == "column"]) == wanted
+
+
+@pytest.mark.parametrize(("sort", "first"), [("name", "Meter 0"), ("-name", "Zebra"), ("", "Zebra"), ("nonsense", "Zebra")])
+def test_a_table_is_sorted_by_a_column_from_either_end_or_else_trouble_first(crowd, sort, first):
+    assert list_children(lines(crowd), ListQuery.parse({"sort": sort})).rows[0].name == first
+
+
+def test_groups_stand_together_in_the_order_of_the_query(crowd):
+    listing = list_children(lines(crowd), ListQuery(sort="-name"), group_of=lambda child: child.bus)
+    assert [row.bus for row in listing.found] == sorted(row.bus for row in listing.found)
 
 
 @pytest.mark.parametrize("page", ["", "0", "-1", "1e3", "\u0661", "99999999999", "x"])

@@ -1,0 +1,132 @@
+"""Lay out the table of devices: its columns, its order and groups, and the two values of each device. Pure.
+
+The values change all the time and the rest seldom, so a page has the values as cells of their own, which are sent alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from gateway.models import Metric
+from gateway.status.history import History
+from gateway.status.render.metric_texts import headline_order
+from gateway.status.render.paging import ListPage, ListQuery, list_children
+from gateway.status.snapshot import ChildStatus, ChildSummary, LatestValue
+
+COLUMNS: Final[Mapping[str, str]] = {
+    "values": "Values",
+    "age": "Age",
+    "status": "Status",
+    "bus": "Bus",
+    "kind": "Kind",
+    "family": "Family",
+    "serial": "Serial number",
+}
+"""The columns that a person may leave out, as they stand in addresses -> their titles."""
+
+USUAL_COLUMNS: Final = ("values", "age", "status", "bus", "kind")
+GROUPS: Final[Mapping[str, str]] = {"bus": "Bus", "family": "Family", "status": "Status"}
+LATE: Final = timedelta(minutes=5)
+OLD: Final = timedelta(hours=1)
+_QUIET: Final = frozenset({ChildStatus.SILENT, ChildStatus.UNASKED})
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """One device of the table."""
+
+    child: ChildSummary
+    values: Sequence[LatestValue]
+    """At most two."""
+    at: datetime | None
+    """When the newer of them was read."""
+    freshness: str
+    """A class of the style sheet: empty, `late` or `old`."""
+    group: str | None = None
+    """The title of the group that begins with this row."""
+    group_size: int = 0
+
+
+class DeviceTable:
+    """Finds the rows of a table of devices, with the values that matter most of each."""
+
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._headlines: dict[str, tuple[Sequence[Metric], Sequence[str]]] = {}
+
+    def page(
+        self, children: Sequence[ChildSummary], query: ListQuery, *, now: datetime, bus_id: str | None = None
+    ) -> tuple[ListPage[ChildSummary], Sequence[DeviceRow]]:
+        """Return one page of the table."""
+        for key in self._headlines.keys() - {child.key for child in children}:
+            del self._headlines[key]
+        group_of = _GROUP_OF.get(query.group)
+        listing = list_children(
+            children, query, bus_id=bus_id, order=self._order(query.sort.removeprefix("-")), group_of=group_of
+        )
+        sizes = Counter(map(group_of, listing.found)) if group_of is not None else Counter[str]()
+        rows, group = [], None
+        for child in listing.rows:
+            own_group = None if group_of is None else group_of(child)
+            begins = own_group if own_group != group else None
+            rows.append(self._row(child, now, begins, sizes[own_group or ""]))
+            group = own_group
+        return listing, rows
+
+    def headlines(self, child: ChildSummary) -> Sequence[LatestValue]:
+        """Return the two values that matter most of a child."""
+        metrics = self._history.metrics(child.key)
+        known = self._headlines.get(child.key)
+        if known is None or known[0] != metrics:
+            names = [metric.name for metric in metrics]
+            values = self._history.latest_of(child.key, names)  # whose names are cleaned for people
+            name_of = {id(value): name for name, value in zip(names, values, strict=True)}
+            chosen = [name_of[id(value)] for value in headline_order(values, child.family)[:2]]
+            known = self._headlines[child.key] = metrics, chosen
+        return self._history.latest_of(child.key, known[1])
+
+    def _row(self, child: ChildSummary, now: datetime, group: str | None, size: int) -> DeviceRow:
+        values = self.headlines(child)
+        at = max((value.at for value in values), default=None)
+        return DeviceRow(child, values, at, freshness(child.standing, at, now), group, size)
+
+    def _order(self, sort: str) -> Callable[[ChildSummary], tuple[object, ...]] | None:
+        if sort == "age":
+            return lambda child: (-max((one.at.timestamp() for one in self.headlines(child)), default=0.0),)
+        return self._by_value if sort == "values" else None
+
+    def _by_value(self, child: ChildSummary) -> tuple[object, ...]:
+        first = next(iter(self.headlines(child)), None)
+        value = None if first is None else first.value
+        if first is None or isinstance(value, str) or value is None:
+            return (2 if first is None else 1, "", str(value), 0.0)
+        return 0, first.unit or "", first.metric, -float(value)
+
+
+def freshness(standing: ChildStatus, at: datetime | None, now: datetime) -> str:
+    """Return the class of a value of this age: values that are not of now are dimmed."""
+    age = timedelta() if at is None else now - at
+    if age > OLD:
+        return "old"
+    return "late" if age > LATE or standing in _QUIET else ""
+
+
+def shown_columns(query: ListQuery) -> Sequence[str]:
+    """Return the columns that a person chose, or the usual ones."""
+    return [column for column in COLUMNS if column in (query.columns or USUAL_COLUMNS)]
+
+
+_GROUP_OF: Final[Mapping[str, Callable[[ChildSummary], str]]] = {
+    "bus": lambda child: child.bus,
+    "family": lambda child: child.family or "no family",
+    "status": lambda child: child.standing.value,
+}
+
+
+def cells_of(rows: Iterable[DeviceRow]) -> Mapping[str, DeviceRow]:
+    """Return the rows by the beginning of the ids of their cells."""
+    return {f"v{number}": row for number, row in enumerate(rows)}
