@@ -163,7 +163,7 @@ class Gateway:
             self.offers.run(),
             self.children.settings.run(),
             self.children.map_trials.run(),
-            self.device_actions.commands.run(),
+            self.device_actions.run(),
         )
 
     def _redate(self, right: Callable[[datetime], datetime]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
+from gateway.models import Confidence
 from gateway.status.model import StatusModel, Text
 
 
@@ -64,3 +65,87 @@ class CommandPlan(StatusModel):
 
     parameters: dict[Text, Text] = Field(default_factory=dict, description="as they would be sent; secret ones are masked")
     writes: tuple[Text, ...] = Field(default=(), description="what would be sent, one sentence a step; empty where unknown")
+
+
+class LookKind(StrEnum):
+    """What a look at a device asks."""
+
+    IDENTIFY = "identify"
+    """Who it is."""
+    READ = "read"
+    """Who it is, and all of its values."""
+
+
+class LookState(StrEnum):
+    """How far a look is."""
+
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class FoundFacts(StatusModel):
+    """What a device says about itself now."""
+
+    name: Text
+    address: Text
+    identity: Text = Field(description="the local key that follows from it")
+    is_same: bool = Field(description="it is the device that was looked for, and not another one at its address")
+    profile: Text | None = None
+    family: Text | None = None
+    sub_model: Text | None = None
+    confidence: Confidence = Confidence.POSSIBLE
+    manufacturer: Text | None = None
+    model: Text | None = None
+    serial_number: Text | None = None
+    mac: Text | None = None
+    firmware_version: Text | None = None
+    evidence: dict[Text, Text] = Field(default_factory=dict, description="the questions of its identification, and the answers")
+    says: dict[Text, Text] = Field(default_factory=dict, description="the values that it sends unasked right now")
+
+
+class ReadValue(StatusModel):
+    """One value that was read once."""
+
+    metric: Text
+    value: bool | int | float | Text | None
+    unit: Text | None = None
+    title: Text | None = Field(default=None, description="what a person calls it, where the device has said so")
+    decimals: int | None = Field(default=None, description="how many decimals a person reads, where the device has said so")
+    at: AwareDatetime
+
+
+class Look(StatusModel):
+    """The last look of a person at a device."""
+
+    kind: LookKind
+    state: LookState
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
+    progress: Text | None = None
+    problem: Text | None = Field(default=None, description="why it failed, in plain words")
+    found: FoundFacts | None = None
+    values: tuple[ReadValue, ...] = ()
+    sends_by_itself: bool = Field(default=False, description="the device is never asked for values: it sends them")
+    has_no_profile: bool = Field(default=False, description="no profile fits, so its values cannot be read")
+
+
+class AskedOfChild(StatusModel):
+    """What a person asks to be done with a child: it is done when the cloud answers."""
+
+    what: Text = Field(description="`retire`, `retire_here`, `replace` or `register`")
+    at: AwareDatetime
+    successor: Text | None = Field(default=None, description="the name of the device that takes its place")
+
+
+class Successor(StatusModel):
+    """A device that could go on as a child whose device is gone."""
+
+    id: str = Field(description="its id in addresses of this API")
+    key: Text
+    name: Text
+    place: Text
+    serial_number: Text | None = None
+    profile: Text | None = None
+    is_at_its_address: bool = Field(description="it answers where the child was")
+    is_alike: bool = Field(description="it is read by the same profile")

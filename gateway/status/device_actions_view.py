@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.status.cloud_activity import CommandSummary
-from gateway.status.device_actions import ActionProblem, CommandPlan, DeclaredCommands
+from gateway.status.device_actions import (
+    ActionProblem,
+    AskedOfChild,
+    CommandPlan,
+    DeclaredCommands,
+    Look,
+    LookKind,
+    Successor,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +47,51 @@ class CommandActions(Protocol):
         """Return the command that this request gave, `None` when it gave none."""
 
 
+class LookActions(Protocol):
+    """How a person looks at one device now, a child or a found device."""
+
+    def start(self, key: str, kind: LookKind) -> ActionProblem | None:
+        """Begin to look at a device, and return why that is impossible, `None` when it has begun."""
+
+    def look_of(self, key: str) -> Look | None:
+        """Return the last look at a device."""
+
+    async def wait_for(self, key: str, *, within_seconds: float) -> None:
+        """Return when a look has ended, or after this time."""
+
+
+class LifeActions(Protocol):
+    """What a person decides about the life of a device. Each method returns why it failed, `None` when it succeeded."""
+
+    async def admit(self, key: str, model_id: str | None = None) -> ActionProblem | None:
+        """Admit a found device as a child, whatever the policy says; under this model, where its family has none."""
+
+    async def ignore(self, key: str) -> ActionProblem | None:
+        """Ignore a found device from now on."""
+
+    async def retire(self, key: str, *, keep_in_cloud: bool) -> ActionProblem | None:
+        """Ask for a child to be retired; it is done when the cloud answers."""
+
+    async def replace(self, key: str, successor: str) -> ActionProblem | None:
+        """Ask for another device to go on as a child; it is done when the cloud answers."""
+
+    def successors_of(self, key: str) -> tuple[Successor, ...]:
+        """Return the devices that could go on as a child, the likeliest first."""
+
+    def asked_of(self, key: str) -> AskedOfChild | None:
+        """Return what a person asks to be done with a child, and that is not done yet."""
+
+    def known_models(self, family: str | None) -> tuple[str, ...]:
+        """Return the Xyte models that children of this family are registered under."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceActions:
     """What can be done with devices."""
 
     commands: CommandActions
+    looks: LookActions
+    life: LifeActions
 
 
 class DeviceActionsView(Protocol):

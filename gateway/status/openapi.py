@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway import __version__
-from gateway.status.operations import children, commands, gateway, history, logs, retry, waiting
+from gateway.status.operations import children, commands, gateway, history, life, logs, looks, retry, several, waiting
 from gateway.status.operations.operation import ApiOperation, ErrorResponse, QueryParameter
 from gateway.status.rights import Rights
 
@@ -19,6 +19,9 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     *children.OPERATIONS,
     *history.OPERATIONS,
     *commands.OPERATIONS,
+    *looks.OPERATIONS,
+    *life.OPERATIONS,
+    *several.OPERATIONS,
     *waiting.OPERATIONS,
     *retry.OPERATIONS,
     *logs.OPERATIONS,

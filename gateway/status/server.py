@@ -16,6 +16,7 @@ from gateway.status.live_updates import LiveUpdates
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.routes.actions import Actions
+from gateway.status.routes.child_life import LifeRoutes
 from gateway.status.routes.children_api import ChildrenApi
 from gateway.status.routes.command_pages import CommandRoutes
 from gateway.status.routes.commands_api import CommandsApi
@@ -23,9 +24,12 @@ from gateway.status.routes.gateway_api import GatewayApi
 from gateway.status.routes.history_api import HistoryApi
 from gateway.status.routes.html_pages import HtmlRoutes
 from gateway.status.routes.logs import LogRoutes
+from gateway.status.routes.looks import LookRoutes
 from gateway.status.routes.maintenance import MaintenanceRoutes
 from gateway.status.routes.probes import ProbeRoutes
 from gateway.status.routes.retry import RetryRoutes
+from gateway.status.routes.several import SeveralRoutes
+from gateway.status.several import SeveralResults
 from gateway.status.snapshot_cache import SnapshotCache
 from gateway.status.view import View
 
@@ -61,7 +65,8 @@ class StatusServer(BaseServer):
         """
         super().__init__(auth, endpoint, sign_in_help)
         values = kept_values if kept_values is not None else KeptValues(history)
-        renderer = self._renderer = PageRenderer(self._templates, history, view.child, view.device_actions)
+        several = SeveralResults()
+        renderer = self._renderer = PageRenderer(self._templates, history, view.child, view.device_actions, several)
         self._logs = view.logs
         snapshots = self._snapshots = SnapshotCache(view, fresh_seconds=min(1.0, update_every.total_seconds() / 2))
         doctor = self._doctor = DoctorCache(view)
@@ -77,6 +82,9 @@ class StatusServer(BaseServer):
             MaintenanceRoutes(view.maintenance, snapshots, renderer),
             CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
             CommandsApi(snapshots, view.device_actions.commands),
+            LookRoutes(snapshots, renderer, self._templates, view.device_actions.looks),
+            LifeRoutes(snapshots, renderer, self._templates, view.device_actions.life),
+            SeveralRoutes(snapshots, renderer, self._templates, view.device_actions, several),
             ProbeRoutes(snapshots, live, self._connections, self._work, hub_gone_limit=hub_gone_limit),
         ):
             self._add_routes(part.routes())

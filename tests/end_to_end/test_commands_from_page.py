@@ -32,7 +32,7 @@ def browse():
     async def start(gateway):
         page = gateway.parts.page
         await page.server.listens.wait()
-        headers = {"Authorization": f"Bearer {page.token.created}"}
+        headers = {"Authorization": f"Bearer {page.new_token}"}
         async with aiohttp.ClientSession(page.server.address, headers=headers) as session:
             yield session
 

@@ -9,7 +9,20 @@ from gateway.command_parameters import parameter_problems, parameters_schema
 from gateway.command_secrets import mask_parameters
 from gateway.models import CommandSpec
 from gateway.status.cloud_activity import CommandState, CommandSummary
-from gateway.status.device_actions import ActionProblem, CommandPlan, DeclaredCommand, DeclaredCommands, Problem
+from gateway.status.device_actions import (
+    ActionProblem,
+    AskedOfChild,
+    CommandPlan,
+    DeclaredCommand,
+    DeclaredCommands,
+    FoundFacts,
+    Look,
+    LookKind,
+    LookState,
+    Problem,
+    ReadValue,
+    Successor,
+)
 from gateway.status.device_actions_view import DeviceActions
 
 
@@ -112,6 +125,94 @@ class FakeCommands:
         return None
 
 
+class FakeLooks:
+    """A look at any device, which answers at once."""
+
+    def __init__(self, view):
+        self.view = view
+        self.looks = {}
+
+    def start(self, key, kind):
+        if key not in self.view.children and key not in self.view.waiting:
+            return ActionProblem(kind=Problem.UNKNOWN, error="there is no such device (any more)")
+        at = datetime.now(UTC)
+        found = FoundFacts(
+            name="Acme EM340",
+            address="1",
+            identity=key,
+            is_same=True,
+            manufacturer="Acme",
+            serial_number="4711",
+            profile="acme-em340",
+            evidence={"device identification": "Acme EM340 2.11"},
+        )
+        values = (
+            ReadValue(metric="active_power", value=912.25, unit="W", at=at),
+            ReadValue(metric="voltage_l1", value=230.123456, unit="V", at=at),
+        )
+        is_read = kind is LookKind.READ
+        self.looks[key] = Look(
+            kind=kind, state=LookState.DONE, started_at=at, ended_at=at, found=found, values=values if is_read else ()
+        )
+        self.view.done.append(("look", key, kind.value))
+        return None
+
+    def look_of(self, key):
+        return self.looks.get(key)
+
+    async def wait_for(self, key, *, within_seconds):
+        pass
+
+
+class FakeLife:
+    """What a person decides, done in the view."""
+
+    def __init__(self, view):
+        self.view = view
+        self.asked = {}
+
+    def known_models(self, family):
+        return tuple(dict.fromkeys(one.model_id for one in self.view.children.values() if one.family == family))
+
+    async def admit(self, key, model_id=None):
+        device = self.view.waiting.get(key)
+        if device is not None and model_id is not None:
+            if len(model_id) != 36:
+                return ActionProblem(kind=Problem.INVALID, error="the model id is not one of the Partner Portal")
+            self.view.waiting[key] = device.model_copy(update={"model_id": model_id})
+        return self._problem(await self.view.admit(key))
+
+    async def ignore(self, key):
+        return self._problem(await self.view.ignore(key))
+
+    async def retire(self, key, *, keep_in_cloud):
+        if key not in self.view.children:
+            return ActionProblem(kind=Problem.UNKNOWN, error="there is no such child (any more)")
+        self.view.done.append(("retire", key, keep_in_cloud))
+        self.asked[key] = AskedOfChild(what="retire here" if keep_in_cloud else "retire", at=datetime.now(UTC))
+        return None
+
+    async def replace(self, key, successor):
+        if successor not in {one.key for one in self.successors_of(key)}:
+            return ActionProblem(kind=Problem.REFUSED, error="no such device was found")
+        self.view.done.append(("replace", key, successor))
+        return None
+
+    def successors_of(self, key):
+        return tuple(
+            Successor(
+                id=one.id, key=one.key, name=one.name, place=f"{one.bus} {one.address}", is_at_its_address=False, is_alike=False
+            )
+            for one in self.view.waiting.values()
+        )
+
+    def asked_of(self, key):
+        return self.asked.get(key)
+
+    def _problem(self, why_not):
+        return None if why_not is None else ActionProblem(kind=Problem.REFUSED, error=why_not)
+
+
 def fake_device_actions(view):
     """Return the actions on the devices of a view."""
-    return DeviceActions(commands=FakeCommands(view))
+    return DeviceActions(commands=FakeCommands(view), looks=FakeLooks(view), life=FakeLife(view))

@@ -13,6 +13,7 @@ from gateway.models import Metric, Reading
 from gateway.status import base_server, live_updates, snapshot_cache
 from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.wrong_tokens import FREE_ATTEMPTS
+from gateway.status.device_actions import LookKind
 from gateway.status.listening.endpoint import Endpoint
 from gateway.status.model import encode_id
 from gateway.status.openapi import OPERATIONS
@@ -502,7 +503,8 @@ async def test_every_call_is_in_the_document_and_answers_as_it_says(page, view):
     for operation in OPERATIONS:
         asked = document["paths"][operation.path][operation.method.lower()]
         assert ("requestBody" in asked, "400" in asked["responses"]) == (operation.body is not None, True)
-    words = dict.fromkeys(("child", "history", "commands_of_child"), encode_id(METER))
+    words = dict.fromkeys(("child", "history", "commands_of_child", "last_look", "successors"), encode_id(METER))
+    view.device_actions.looks.start(METER, LookKind.READ)
     view.device_actions.commands.sent["a-request"] = view.cloud.commands[0]
     for operation in OPERATIONS:
         if operation.method == "GET":

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from gateway.config.settings import AdmissionSection, Policy
 from gateway.errors import StoreError
-from gateway.field.children.admission import Declined, admit
+from gateway.field.children.admission import ANY_FAMILY, Declined, admit
 from gateway.field.children.availability import Availability
 from gateway.field.children.device_limits import DeviceLimits, LimitedDevices
 from gateway.field.children.duplicates import Duplicates
@@ -52,6 +52,7 @@ class DeviceIntake:
         self._duplicates = Duplicates(report_event)
         self._report_event = report_event
         self._logged_models: set[tuple[str, str]] = set()
+        self._given_models: dict[str, str] = {}
         self._one_at_a_time = asyncio.Lock()
         self._tell_again_at = 0.0
         self._missed_on: set[tuple[str, str]] = set()
@@ -194,8 +195,12 @@ class DeviceIntake:
         if evidence:
             self._evidence.setdefault(child, evidence)
 
-    async def admit_approved(self) -> None:
-        """Admit the devices that an operator has approved since they were found."""
+    async def admit_approved(self, *, model_ids: Mapping[str, str] | None = None) -> None:
+        """Admit the devices that an operator has approved since they were found.
+
+        `model_ids` are the Xyte models that an operator gives for devices, by their keys; they are kept with the children.
+        """
+        self._given_models |= model_ids or {}
         for device in list(self._registry.found_devices.values()):
             if device.decision is Decision.ADMIT:
                 await self.take_in(device.adapter, device.bus, device.found)
@@ -230,9 +235,12 @@ class DeviceIntake:
     def _admitted(self, known: ChildRecord | None, entry: str, bus: str, found: Found) -> ChildDevice | Declined:
         """Return the child as the device describes it now; a known child stays one even if it would be declined now."""
         decision = Decision.ADMIT if known is not None else self._decision(found.identity.key)
-        child = admit(found, adapter=entry, bus=bus, policy=self._policy, models=self._models, decision=decision)
+        given = self._given_models.get(found.identity.key)
+        models = self._models if known is not None or given is None else {ANY_FAMILY: given}
+        child = admit(found, adapter=entry, bus=bus, policy=self._policy, models=models, decision=decision)
         if known is None:
             return child
+        self._given_models.pop(known.child.key, None)
         if isinstance(child, Declined) and found.profile is not None:  # it has a model, which the cloud cannot change anyway
             self._log_missing_model(known.child, found, child.why)
             child = found.as_child(adapter=entry, bus=bus, model_id=known.child.model_id)

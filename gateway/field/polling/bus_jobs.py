@@ -128,6 +128,15 @@ class BusJobs:
         job = Job(child=child, name=name, work=lambda device: work(self._adapter, device), before_start=before_start)
         return await self._do_or_miss(self._first, job, within)
 
+    async def look(self, device: ChildDevice, name: str, work: Callable[[Adapter[Any]], Awaitable[T]], *, within: timedelta) -> T:
+        """Have a worker ask a device something next, ahead of polling, child or not; the work finds out who answers there.
+
+        Raises:
+            AdapterError: it could not be asked; the text says why.
+        """
+        job = Job(child=device.key, name=name, work=lambda _device: work(self._adapter), device=device)
+        return await self._do_or_miss(self._first, job, within)
+
     async def step(
         self,
         child: str,
@@ -210,10 +219,10 @@ class BusJobs:
             queued.outcome.cancel()  # a caller that was cancelled before it awaited the outcome must not have it executed
 
     async def _run(self, queued: QueuedJob[Any]) -> None:
-        child = self._children.get(queued.job.child)
+        child = queued.job.device or self._children.get(queued.job.child)
         if child is None:
             queued.fail(NotOnThisBus(f"there is no {queued.job.child} on {self._adapter.bus}"))
-        elif await self._is_at_its_address(child, queued) and await queued.prepare():
+        elif (queued.job.device is not None or await self._is_at_its_address(child, queued)) and await queued.prepare():
             await queued.settle(self._steps.run("a command", _begin(queued.job, child), queued))
 
     def _not_served(self) -> NotOnThisBus:

@@ -34,6 +34,8 @@ class Job(Generic[T]):
     """Awaited right before the work; if it raises, the work is not done."""
     secrets: frozenset[str] = frozenset()
     """Texts that no error and no log line shows."""
+    device: ChildDevice | None = None
+    """The device that it is for, where that need be no child of the bus, and where the work itself finds out who answers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -168,6 +168,10 @@ class Supervisor:
         """Do something with a child next, ahead of polling; see `BusJobs.do`."""
         return await self._jobs.do(child, name, work, within=within, before_start=before_start)
 
+    async def look(self, device: ChildDevice, name: str, work: Callable[[Adapter[Any]], Awaitable[T]], *, within: timedelta) -> T:
+        """Ask a device something next, ahead of polling, child or not; see `BusJobs.look`."""
+        return await self._jobs.look(device, name, work, within=within)
+
     async def step(
         self,
         child: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,8 +10,10 @@ from gateway.config.permissions import ceiling, needed_for
 from gateway.config.settings import Configuration
 from gateway.field.child_buses import ChildBuses
 from gateway.field.dispatcher import CommandDispatcher
+from gateway.runtime.device_actions.child_life import ChildLife
 from gateway.runtime.device_actions.device_commands import DeviceCommands
 from gateway.runtime.device_actions.local_commands import LocalCommands
+from gateway.runtime.device_actions.looks import DeviceLooks
 from gateway.runtime.parts import FieldParts
 from gateway.state.parts import StateParts
 from gateway.status.device_actions_view import DeviceActions
@@ -21,7 +24,14 @@ class DeviceActionParts:
     """What carries actions out, and what the page sees of it."""
 
     commands: LocalCommands
+    looks: DeviceLooks
     actions: DeviceActions
+
+    async def run(self) -> None:
+        """Carry out until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.commands.run())
+            group.create_task(self.looks.run())
 
 
 def build_device_actions(
@@ -46,6 +56,13 @@ def build_device_actions(
         state.ledger, dispatcher, refusal=refusal, name_of=registry.name_of, report_event=state.events.report
     )
     buses = ChildBuses(registry, field.fleet)
+    looks = DeviceLooks(registry, field.fleet)
     return DeviceActionParts(
-        commands=commands, actions=DeviceActions(commands=DeviceCommands(registry, state.ledger, buses, commands))
+        commands=commands,
+        looks=looks,
+        actions=DeviceActions(
+            commands=DeviceCommands(registry, state.ledger, buses, commands),
+            looks=looks,
+            life=ChildLife(registry, field.intake),
+        ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -18,12 +18,22 @@ async def read_form(request: web.Request, *, most_fields: int = MAX_FIELDS) -> M
         HTTPUnsupportedMediaType: the body is not URL-encoded.
         HTTPBadRequest: it has far too many fields.
     """
+    return dict(await read_fields(request, most_fields=most_fields))
+
+
+async def read_fields(request: web.Request, *, most_fields: int = MAX_FIELDS) -> Sequence[tuple[str, str]]:
+    """Return the fields of a URL-encoded form in order, where a name may occur several times.
+
+    Raises:
+        HTTPUnsupportedMediaType: the body is not URL-encoded.
+        HTTPBadRequest: it has far too many fields.
+    """
     if not request.body_exists:
-        return {}
+        return ()
     if request.content_type != "application/x-www-form-urlencoded":
         raise web.HTTPUnsupportedMediaType
     body = (await request.read()).decode("utf-8", "replace")
     try:
-        return dict(parse_qsl(body, keep_blank_values=True, max_num_fields=most_fields))
+        return parse_qsl(body, keep_blank_values=True, max_num_fields=most_fields)
     except ValueError as error:
         raise web.HTTPBadRequest from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gateway.status.cloud_activity import CommandSummary
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
 
 MAX_RUNS: Final = 20
 """How many of its last commands the page of a command lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookedAtDevice:
+    """A child or a found device that a person looks at."""
+
+    key: str
+    name: str
+    page: str
+    """The address of the page that it is on."""
 
 
 class DeviceActionRenderer:
@@ -38,6 +49,7 @@ class DeviceActionRenderer:
             line=line,
             declared=commands,
             refusals=list(refusals),
+            asked=None if self._actions is None else self._actions.life.asked_of(line.key),
             word=lambda one: encode_id(one.name),
         )
 
@@ -53,3 +65,17 @@ class DeviceActionRenderer:
         """Return the region with the last runs of one command."""
         runs: Sequence[CommandSummary] = [one for one in snapshot.cloud.commands_of(line.id) if one.name == command.name]
         return self._render("_command_runs.html", runs=runs[:MAX_RUNS])
+
+    def find_device(self, word: str, snapshot: Snapshot) -> LookedAtDevice | None:
+        """Return a child or a found device by its word in addresses, `None` when there is none (any more)."""
+        key = next(iter(decode_id(word)), "")
+        child = self._find_child(key)
+        if child is not None:
+            return LookedAtDevice(key, child.line.name.strip() or key, f"/children/{word}")
+        waiting = next((one for one in snapshot.waiting if one.key == key), None)
+        return None if waiting is None else LookedAtDevice(key, waiting.name.strip() or key, "/waiting")
+
+    def look(self, device: LookedAtDevice) -> str:
+        """Return the region with the last look at a device."""
+        look = None if self._actions is None else self._actions.looks.look_of(device.key)
+        return self._render("_look.html", look=look)

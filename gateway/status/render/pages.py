@@ -26,9 +26,12 @@ from gateway.status.render.device_table import COLUMNS, GROUPS, DeviceTable, cel
 from gateway.status.render.logs import LogQuery, log_page
 from gateway.status.render.metric_texts import headline_order
 from gateway.status.render.paging import ListQuery, list_waiting
+from gateway.status.render.several import SeveralRenderer
+from gateway.status.render.several_texts import SEVERAL_TEXTS
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights, Visitor
 from gateway.status.series.levels import Kind
+from gateway.status.several import SeveralResults
 from gateway.status.snapshot import BusSummary, ChildDetails, ChildReport, Snapshot, count_by_status
 
 MAX_PROBLEMS: Final = 20
@@ -50,7 +53,7 @@ class PageAddress:
     """`overview`, `buses`, `children`, `waiting`, `cloud`, `doctor`, `command`, `logs` or `maintenance`."""
     id: str = ""
     part: str = ""
-    """The word of the command, on the page of a command."""
+    """The word of the command, on the page of a command; of the result, on that of a result."""
     query: ListQuery = field(default_factory=ListQuery)
     log: LogQuery = field(default_factory=LogQuery)
     """Which lines are shown, on the page of the log."""
@@ -79,6 +82,10 @@ class PageAddress:
                 return cls("maintenance")
             case ["", ("buses" | "children") as kind, word] if decode_id(word):
                 return cls(kind, word, query=query if kind == "buses" else ListQuery())
+            case ["", "devices", word, "look"] if decode_id(word):
+                return cls("look", word)
+            case ["", "several", "result", word] if word:
+                return cls("several_result", part=word)
             case ["", "children", word, "commands", command] if decode_id(word) and decode_id(command):
                 return cls("command", word, command)
         return None
@@ -126,9 +133,16 @@ class PageRenderer:
     """Renders pages from snapshots."""
 
     def __init__(
-        self, templates: Templates, history: History, find_child: FindChild, device_actions: DeviceActions | None = None
+        self,
+        templates: Templates,
+        history: History,
+        find_child: FindChild,
+        device_actions: DeviceActions | None = None,
+        several: SeveralResults | None = None,
     ) -> None:
         self.device_actions = DeviceActionRenderer(templates, find_child, device_actions)
+        self._several = several or SeveralResults()
+        self._several_renderer = SeveralRenderer(templates, None if device_actions is None else device_actions.looks)
         self._history = history
         self._find_child = find_child
         self._table = DeviceTable(history)
@@ -142,6 +156,9 @@ class PageRenderer:
             "waiting": self._waiting,
             "cloud": self._cloud,
             "command": self._command,
+            "look": self._look,
+            "several": lambda _address, _snapshot: RenderedPage("Several devices", {}),
+            "several_result": self._several_result,
         }
 
     def page(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
@@ -282,6 +299,16 @@ class PageRenderer:
             return None
         line, command = found
         return RenderedPage(f"{command.title} · {line.name}", {"runs": self.device_actions.runs(snapshot, line, command)})
+
+    def _look(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
+        device = self.device_actions.find_device(address.id, snapshot)
+        return None if device is None else RenderedPage(f"Look at {device.name}", {"look": self.device_actions.look(device)})
+
+    def _several_result(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
+        result = self._several.get(address.part)
+        if result is None:
+            return None
+        return RenderedPage(SEVERAL_TEXTS[result.action], {"result": self._several_renderer.region(result, snapshot)})
 
     def _waiting(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage:
         listing = list_waiting(snapshot.waiting, address.query)

@@ -24,6 +24,7 @@ from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
 from gateway.status.render.logs import LEVEL_MARKS
 from gateway.status.render.metric_texts import metric_title
+from gateway.status.render.several_texts import SEVERAL_TEXTS
 from gateway.status.render.shown_values import shown_value
 from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.snapshot import ChildStatus
@@ -105,6 +106,7 @@ class Templates:
             "Decision": Decision,
             "name_length": NAME_LENGTH,
             "zip": zip,
+            "several_texts": SEVERAL_TEXTS,
             "sparkline_width": formatting.SPARKLINE_WIDTH,
             "sparkline_height": formatting.SPARKLINE_HEIGHT,
         }
