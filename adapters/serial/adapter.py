@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Self
@@ -51,6 +51,7 @@ from gateway.adapter import (
     PlannedRead,
     Progress,
     Reading,
+    RecentFrames,
     SearchSummary,
     SettingValue,
     Uplink,
@@ -92,6 +93,7 @@ class SerialAdapter(Adapter[SerialSettings]):
         self._queries = QueryReading(QueryLine(self._protocol_of, self._ask))
         self._unsolicited = UnsolicitedReadings()
         self._logins: dict[str, LoginKnowledge] = {}
+        self._frames = RecentFrames()
         self._needs: str | None = None
         """What a person has to do before the device on this port can be read."""
         self._problem: str | None = None
@@ -306,7 +308,12 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def execute(self, child: ChildDevice, command: Command) -> CommandResult:
         """Send the command once, and read back its effect where the profile names a metric that shows it."""
         profile, prepared = self._prepare_command(child, command)
-        return await self._execution(child, profile, prepared).run()
+        with self._frames.hiding() if prepared.has_secret else nullcontext():
+            return await self._execution(child, profile, prepared).run()
+
+    def recent_frames(self) -> Sequence[str]:
+        """Return the last frames on the port, without log-ins and secrets."""
+        return self._frames.lines()
 
     async def read_back(self, child: ChildDevice, command: Command) -> CommandResult | None:
         """Return the result of an interrupted command if the device shows its effect now.
@@ -439,7 +446,9 @@ class SerialAdapter(Adapter[SerialSettings]):
         return None if name is None else self.settings.library.get(name)
 
     def _active_on(self, port: Port) -> ActiveProtocol:
-        return ActiveProtocol(port, self._on_unsolicited, self._password_for, self._login_knowledge, self._search.keys_for)
+        return ActiveProtocol(
+            port, self._on_unsolicited, self._password_for, self._login_knowledge, self._search.keys_for, self._frames
+        )
 
     def _password_for(self, profile: Profile) -> SecretStr | None:
         device = self._configured_as(profile)

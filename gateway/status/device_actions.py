@@ -149,3 +149,20 @@ class Successor(StatusModel):
     profile: Text | None = None
     is_at_its_address: bool = Field(description="it answers where the child was")
     is_alike: bool = Field(description="it is read by the same profile")
+
+
+class Frame(StatusModel):
+    """One frame between the gateway and a device."""
+
+    at: str | None = Field(default=None, description="the time of day in UTC")
+    direction: str | None = Field(default=None, description="`sent` or `received`, by the gateway")
+    bytes: str = Field(description="as hex digits; a note where it may contain a secret")
+    text: str | None = Field(default=None, description="the bytes as characters, where most of them are printable")
+
+
+class Frames(StatusModel):
+    """The last frames of a device, the oldest first."""
+
+    frames: tuple[Frame, ...] = ()
+    is_of_bus: bool = Field(default=False, description="they are those of the whole bus, since the adapter names no addresses")
+    problem: Text | None = Field(default=None, description="why there are none")

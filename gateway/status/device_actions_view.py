@@ -12,6 +12,7 @@ from gateway.status.device_actions import (
     AskedOfChild,
     CommandPlan,
     DeclaredCommands,
+    Frames,
     Look,
     LookKind,
     Successor,
@@ -85,6 +86,13 @@ class LifeActions(Protocol):
         """Return the Xyte models that children of this family are registered under."""
 
 
+class FrameActions(Protocol):
+    """What went over the wire between the gateway and a device."""
+
+    def frames_of(self, key: str) -> Frames | None:
+        """Return the last frames of a device, `None` when there is no such device."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceActions:
     """What can be done with devices."""
@@ -92,6 +100,7 @@ class DeviceActions:
     commands: CommandActions
     looks: LookActions
     life: LifeActions
+    frames: FrameActions
 
 
 class DeviceActionsView(Protocol):

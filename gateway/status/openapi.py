@@ -10,7 +10,19 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from gateway import __version__
-from gateway.status.operations import children, commands, gateway, history, life, logs, looks, retry, several, waiting
+from gateway.status.operations import (
+    children,
+    commands,
+    frames,
+    gateway,
+    history,
+    life,
+    logs,
+    looks,
+    retry,
+    several,
+    waiting,
+)
 from gateway.status.operations.operation import ApiOperation, ErrorResponse, QueryParameter
 from gateway.status.rights import Rights
 
@@ -20,6 +32,7 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     *history.OPERATIONS,
     *commands.OPERATIONS,
     *looks.OPERATIONS,
+    *frames.OPERATIONS,
     *life.OPERATIONS,
     *several.OPERATIONS,
     *waiting.OPERATIONS,

@@ -20,6 +20,7 @@ from gateway.status.routes.child_life import LifeRoutes
 from gateway.status.routes.children_api import ChildrenApi
 from gateway.status.routes.command_pages import CommandRoutes
 from gateway.status.routes.commands_api import CommandsApi
+from gateway.status.routes.frames import FrameRoutes
 from gateway.status.routes.gateway_api import GatewayApi
 from gateway.status.routes.history_api import HistoryApi
 from gateway.status.routes.html_pages import HtmlRoutes
@@ -83,6 +84,7 @@ class StatusServer(BaseServer):
             CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
             CommandsApi(snapshots, view.device_actions.commands),
             LookRoutes(snapshots, renderer, self._templates, view.device_actions.looks),
+            FrameRoutes(snapshots, renderer, view.device_actions.frames),
             LifeRoutes(snapshots, renderer, self._templates, view.device_actions.life),
             SeveralRoutes(snapshots, renderer, self._templates, view.device_actions, several),
             ProbeRoutes(snapshots, live, self._connections, self._work, hub_gone_limit=hub_gone_limit),

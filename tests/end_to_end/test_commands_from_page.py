@@ -88,6 +88,9 @@ async def test_a_relay_a_display_and_a_bluetooth_button_act_and_what_was_read_ba
             key = await child(gateway, "samsung-mdc")
             told = await send(session, key, "set_volume", parameters={"volume": 12})
             assert (told["state"], told["message"], display.volume) == ("done", "volume is 12, was 30", 12)
+            async with session.get(f"/api/v1/devices/{encode_id(key)}/frames") as answer:
+                frames = (await answer.json())["frames"]
+            assert ("sent", "aa 12 01 01 0c 20") in {(one["direction"], one["bytes"]) for one in frames}
             wrong = await send(session, key, "set_volume", parameters={"volume": 101}, expect=422)
             assert wrong["fields"] == {"volume": "has to be a whole number from 0 to 100, not 101"}
             missing = await send(session, key, "set_volume", expect=422)

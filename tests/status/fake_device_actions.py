@@ -16,6 +16,8 @@ from gateway.status.device_actions import (
     DeclaredCommand,
     DeclaredCommands,
     FoundFacts,
+    Frame,
+    Frames,
     Look,
     LookKind,
     LookState,
@@ -213,6 +215,22 @@ class FakeLife:
         return None if why_not is None else ActionProblem(kind=Problem.REFUSED, error=why_not)
 
 
+class FakeFrames:
+    """The same frames for every device."""
+
+    def __init__(self, view):
+        self.view = view
+        self.frames = Frames(
+            frames=(
+                Frame(at="10:00:00.001", direction="sent", bytes="01 03 00 00 00 02 c4 0b"),
+                Frame(at="10:00:00.012", direction="received", bytes="3f 50 57 52 0d", text="?PWR·"),
+            )
+        )
+
+    def frames_of(self, key):
+        return self.frames if key in self.view.children or key in self.view.waiting else None
+
+
 def fake_device_actions(view):
     """Return the actions on the devices of a view."""
-    return DeviceActions(commands=FakeCommands(view), looks=FakeLooks(view), life=FakeLife(view))
+    return DeviceActions(commands=FakeCommands(view), looks=FakeLooks(view), life=FakeLife(view), frames=FakeFrames(view))

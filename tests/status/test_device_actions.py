@@ -131,3 +131,15 @@ async def test_the_api_names_each_problem_with_its_status(page, view):
         async with page.http.post(f"{base}/{path}", json=body, headers=page.bearer) as answer:
             assert answer.status == status, (path, body, await answer.text())
     assert [done[0] for done in view.done] == ["look", "retire", "replace", "admit", "ignore"]
+
+
+async def test_the_last_frames_are_shown_to_those_who_operate_and_can_be_downloaded(page, view):
+    path = f"/devices/{encode_id(METER)}/frames"
+    assert (await get(page, path))[0] != 200
+    _, html = await get(page, path, **page.bearer)
+    assert html.index("?PWR·") < html.index("01 03 00 00 00 02 c4 0b")
+    _, text = await get(page, f"{path}.txt", **page.bearer)
+    assert text.splitlines()[1] == "10:00:00.012 received 3f 50 57 52 0d | ?PWR·"
+    assert (await get(page, f"/devices/{encode_id('sn:nobody')}/frames", **page.bearer))[0] == 404
+    async with page.http.get(f"/api/v1{path}", headers=page.bearer) as answer:
+        assert (await answer.json())["frames"][0]["direction"] == "sent"

@@ -503,7 +503,7 @@ async def test_every_call_is_in_the_document_and_answers_as_it_says(page, view):
     for operation in OPERATIONS:
         asked = document["paths"][operation.path][operation.method.lower()]
         assert ("requestBody" in asked, "400" in asked["responses"]) == (operation.body is not None, True)
-    words = dict.fromkeys(("child", "history", "commands_of_child", "last_look", "successors"), encode_id(METER))
+    words = dict.fromkeys(("child", "history", "commands_of_child", "last_look", "successors", "frames"), encode_id(METER))
     view.device_actions.looks.start(METER, LookKind.READ)
     view.device_actions.commands.sent["a-request"] = view.cloud.commands[0]
     for operation in OPERATIONS:
@@ -512,7 +512,7 @@ async def test_every_call_is_in_the_document_and_answers_as_it_says(page, view):
             given = {name: "active_power" for name, parameter in operation.query.items() if parameter.is_required}
             if operation.response is None:
                 continue
-            status, body = await json_of(page, path, params=given)
+            status, body = await json_of(page, path, params=given, headers=page.bearer)
             assert status == 200
             assert operation.response.model_validate(body).model_dump(mode="json") == body
 

@@ -229,7 +229,7 @@ class RequestExchange:
 
     def _on_sent(self, packet: bytes) -> None:
         """Start the pause that follows the request."""
-        self.frames.sent(packet)
+        self.frames.sent(packet, str(self._awaited_unit))
         if self._bus.has_transaction_ids:
             self._last_packet = b""
             if self._sent is not None:

@@ -18,7 +18,7 @@ from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, KeysFor, without_keys
 from adapters.serial.session.conversation import Conversation, NoAnswer
 from adapters.serial.session.digest_login import DigestLogin, LoginKnowledge, LoginNeeded
-from gateway.adapter import DeviceUnreachable
+from gateway.adapter import DeviceUnreachable, RecentFrames
 
 OnUnsolicited = Callable[[DeviceProtocol, Frame], None]
 
@@ -44,6 +44,7 @@ class ActiveProtocol:
         password_for: Callable[[Profile], SecretStr | None],
         logins: Callable[[Profile], LoginKnowledge] = lambda profile: LoginKnowledge(),
         keys_for: KeysFor = without_keys,
+        frames: RecentFrames | None = None,
     ) -> None:
         self.protocol: DeviceProtocol | None = None
         """`None` while no conversation is active."""
@@ -55,6 +56,7 @@ class ActiveProtocol:
         self._password_for = password_for
         self._logins = logins
         self._keys_for = keys_for
+        self._frames = frames if frames is not None else RecentFrames()
         self._digests: dict[str, DigestLogin] = {}
         self._conversation: Conversation | None = None
         self._exit_stack = AsyncExitStack()
@@ -78,6 +80,7 @@ class ActiveProtocol:
             character_seconds=line.character_seconds,
             on_unsolicited=lambda frame: self._on_unsolicited(protocol, frame),
             digest=self._digest_login(profile),
+            frames=self._frames,
         )
         await self._exit_stack.enter_async_context(conversation)
         return conversation

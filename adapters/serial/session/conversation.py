@@ -18,7 +18,7 @@ from adapters.serial.profile.conversation_settings import ConversationSettings
 from adapters.serial.session.digest_login import DigestLogin
 from adapters.serial.session.echo_filter import EchoFilter, PromptFilter
 from adapters.serial.session.login import Login
-from gateway.adapter import Cause, DeviceUnreachable, loop_time, seconds_text
+from gateway.adapter import Cause, DeviceUnreachable, RecentFrames, loop_time, seconds_text
 
 IsAnswer: TypeAlias = Callable[[Frame], bool]
 OnUnsolicited: TypeAlias = Callable[[Frame], None]
@@ -88,6 +88,7 @@ class Conversation:
         character_seconds: duration of one character on the line; 0 if unknown.
         on_unsolicited: is called with every frame that answers no request, including late answers.
         digest: the digest log-in on this connection; `None` for a device without one.
+        frames: keeps what is sent and received, without log-ins.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Conversation:
         character_seconds: float = 0.0,
         on_unsolicited: OnUnsolicited = lambda frame: None,
         digest: DigestLogin | None = None,
+        frames: RecentFrames | None = None,
     ) -> None:
         self.framer = framer
         self._port = port
@@ -113,6 +115,7 @@ class Conversation:
         self._late_answer: _LateAnswer | None = None
         self._loss_reason: str | None = None
         self._digest = digest
+        self._frames = frames if frames is not None else RecentFrames()
         self._prefix = b""
         self._login = Login(port, self._settings) if self._settings.login else None
         self._ready_at = self._received_at = 0.0
@@ -181,6 +184,7 @@ class Conversation:
         if self._pending is not None:
             self._pending.received = (self._pending.received + data)[-LATEST_BYTES:]
         if self._login is None or not self._login.consume(data):
+            self._frames.received(data)
             self._process(self._echo_filter.strip_echo(data), now)
 
     def port_lost(self, why: str) -> None:
@@ -217,6 +221,7 @@ class Conversation:
         self._check_not_lost()
         self._echo_filter.request_sent(request)
         self._is_prompt_seen = False
+        self._frames.sent(request)  # without the prefix, which is made of a password
         await self._port.write(self._prefix + request)
 
     def _check_not_lost(self) -> None:

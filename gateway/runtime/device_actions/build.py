@@ -12,6 +12,7 @@ from gateway.field.child_buses import ChildBuses
 from gateway.field.dispatcher import CommandDispatcher
 from gateway.runtime.device_actions.child_life import ChildLife
 from gateway.runtime.device_actions.device_commands import DeviceCommands
+from gateway.runtime.device_actions.frames import DeviceFrames
 from gateway.runtime.device_actions.local_commands import LocalCommands
 from gateway.runtime.device_actions.looks import DeviceLooks
 from gateway.runtime.parts import FieldParts
@@ -64,5 +65,6 @@ def build_device_actions(
             commands=DeviceCommands(registry, state.ledger, buses, commands),
             looks=looks,
             life=ChildLife(registry, field.intake),
+            frames=DeviceFrames(registry, field.fleet),
         ),
     )
