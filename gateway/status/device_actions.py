@@ -35,11 +35,6 @@ class DeclaredCommands(StatusModel):
         """Return the command of this name."""
         return next((one for one in self.commands if one.name == name), None)
 
-    def setting(self, metric: str) -> DeclaredCommand | None:
-        """Return the command that sets a metric, where there is exactly one that a person may send."""
-        setting = [one for one in self.commands if metric in one.metrics and one.refusal is None]
-        return setting[0] if len(setting) == 1 else None
-
 
 class Problem(StrEnum):
     """What kind of problem an action meets."""

@@ -128,3 +128,31 @@ async def test_names_of_a_stranger_s_adapter_do_no_harm(page, view):
     async with page.http.get(page_of(odd)) as answer:
         assert (answer.status, "<b>x" in await answer.text()) == (200, False)
     assert (await post(page, odd))[0] == 303
+
+
+async def test_a_value_that_one_command_sets_leads_to_it(page, view):
+    async with page.http.get(f"/children/{encode_id(METER)}", headers=page.bearer) as answer:
+        html = await answer.text()
+    assert f'href="{page_of("set_limit")}" aria-label="Set Active power"' in html
+    assert html.count('aria-label="Set ') == 1
+    view.device_actions.commands.specs *= 2
+    async with page.http.get(f"/children/{encode_id(METER)}", headers=page.bearer) as answer:
+        assert 'aria-label="Set ' not in await answer.text()
+
+
+async def test_an_operator_sends_commands_but_no_dangerous_ones_and_retires_nothing(page, view):
+    operator = next(headers for role, headers in page.bearers.items() if role.value == "operate") | HERE
+    assert (await post(page, "set_limit", headers=operator, **{"p.limit": "3"}))[0] == 303
+    assert sent(view)[-1][-1] == "page, operator"
+    status, html = await post(page, "open_contactor", headers=operator, confirmed="yes", **{"p.limit": "3"})
+    assert (status, "needs a token that may administer" in html) == (403, True)
+    path = f"/api/v1/children/{encode_id(METER)}"
+    for where, body in (
+        ("commands/open_contactor", {"parameters": {"limit": 3}, "confirmed": True}),
+        ("retire", {"keep_in_cloud": True}),
+    ):
+        async with page.http.post(f"{path}/{where}", json=body, headers=operator) as answer:
+            assert answer.status == 403
+    async with page.http.post("/several/children", data={"action": "retire", "chosen": "x"}, headers=operator) as answer:
+        assert answer.status in (403, 422)
+    assert len(view.done) == 1

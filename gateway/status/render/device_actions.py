@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -52,6 +52,16 @@ class DeviceActionRenderer:
             asked=None if self._actions is None else self._actions.life.asked_of(line.key),
             word=lambda one: encode_id(one.name),
         )
+
+    def setters(self, line: ChildSummary) -> Mapping[str, str]:
+        """Return the address of the command that sets each metric of a child, where there is exactly one that may be sent."""
+        declared = None if self._actions is None else self._actions.commands.commands_of(line.key)
+        found: dict[str, list[DeclaredCommand]] = {}
+        for one in () if declared is None else declared.commands:
+            for metric in one.metrics if one.refusal is None else ():
+                found.setdefault(metric, []).append(one)
+        single = {metric: commands[0] for metric, commands in found.items() if len(commands) == 1}
+        return {metric: f"/children/{line.id}/commands/{encode_id(one.name)}" for metric, one in single.items()}
 
     def find_command(self, child_word: str, command_word: str) -> tuple[ChildSummary, DeclaredCommand] | None:
         """Return a child and one of its commands by their words in addresses, `None` when there is none (any more)."""

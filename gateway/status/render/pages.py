@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
@@ -74,19 +74,23 @@ class PageAddress:
                 return cls("overview", query=query)
             case ["", "waiting"]:
                 return cls("waiting", query=query)
-            case ["", "cloud"]:
-                return cls("cloud")
-            case ["", "doctor"]:
-                return cls("doctor")
-            case ["", "maintenance"]:
-                return cls("maintenance")
+            case ["", ("cloud" | "doctor" | "maintenance") as kind]:
+                return cls(kind)
             case ["", ("buses" | "children") as kind, word] if decode_id(word):
                 return cls(kind, word, query=query if kind == "buses" else ListQuery())
-            case ["", "devices", word, "look"] if decode_id(word):
+            case ["", *parts_of_action]:
+                return cls._of_action(parts_of_action)
+        return None
+
+    @classmethod
+    def _of_action(cls, parts: Sequence[str]) -> PageAddress | None:
+        """Return the address of a live page on which a person acts on devices."""
+        match parts:
+            case ["devices", word, "look"] if decode_id(word):
                 return cls("look", word)
-            case ["", "several", "result", word] if word:
+            case ["several", "result", word] if word:
                 return cls("several_result", part=word)
-            case ["", "children", word, "commands", command] if decode_id(word) and decode_id(command):
+            case ["children", word, "commands", command] if decode_id(word) and decode_id(command):
                 return cls("command", word, command)
         return None
 
@@ -282,7 +286,13 @@ class PageRenderer:
                     "_child_status.html", child=child, line=line, gateway=snapshot.gateway, **_causes_of(child, snapshot)
                 ),
                 "actions": self.device_actions.child_actions(line),
-                "values": self._render("_latest_values.html", values=values, sparklines=sparklines, is_full=history.is_full(key)),
+                "values": self._render(
+                    "_latest_values.html",
+                    values=values,
+                    sparklines=sparklines,
+                    is_full=history.is_full(key),
+                    setters=self.device_actions.setters(line),
+                ),
                 "commands": self._render("_commands.html", commands=cloud.commands_of(line.id)[:MAX_COMMANDS], on_child=True),
                 "licences": self._render("_licences.html", licences=cloud.licences_of(line.id), on_child=True),
                 "configurations": self._render(
