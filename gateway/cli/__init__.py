@@ -23,6 +23,7 @@ COMMANDS = {
     "profile": "List the device profiles, or check one.",
     "schema": "Print what has to be entered in the Partner Portal.",
     "children": "List the devices; admit, ignore or rename one.",
+    "events": "Show what happened: devices, buses, commands, starts and stops.",
     "losses": "Show what became of the samples of each device.",
     "identity": "Show who this gateway is; decide after its store was moved.",
     "backup": "Write the store into one file, also while the gateway runs.",

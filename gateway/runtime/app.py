@@ -35,6 +35,7 @@ from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.process_state import keep_process_state
 from gateway.runtime.restart import Restart
+from gateway.runtime.timeline.recorder import TimelineRecorder
 from gateway.runtime.view import GatewayView
 from gateway.state.parts import StateParts
 from gateway.status.render import formatting
@@ -69,6 +70,7 @@ class Gateway:
     """A request to restart, which ends `run` like `stop` does."""
     offers: FirmwareOfferRecorder
     children: ChildConfigurationParts
+    recorder: TimelineRecorder
     device_actions: DeviceActionParts
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -156,6 +158,7 @@ class Gateway:
             state.mirror.run(),
             state.flash.run(),
             state.history.run(),
+            *self.recorder.works(),
             self.watch.run(),
             save_memory(state.adapter_memory, every=timing.save_memory_every),
             report_missing_buses(state, field, after=timing.missing_bus_after),

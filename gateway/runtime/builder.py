@@ -71,6 +71,7 @@ from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
 from gateway.runtime.page import build_page
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.restart import Restart
+from gateway.runtime.timeline.recorder import TimelineRecorder
 from gateway.runtime.view import GatewayView
 from gateway.state.history.opening import opened_history
 from gateway.state.opening import opened_state
@@ -147,6 +148,7 @@ async def build(
         )  # fmt: skip
         observations = ObservationKeeper(state.history, state.registry, field, history)
         await observations.load()
+        recorder = TimelineRecorder(state, field)
         children = build_child_configurations(configuration, state, field, timing=timing)
         await restore_children(children.configurations, state)
         configuring = build_configuring(own, children.configurations, field, state)
@@ -187,7 +189,7 @@ async def build(
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,
             watch=watch, view=view, page=page, restart=restart, offers=offers,
-            children=children, device_actions=device_actions,
+            recorder=recorder, children=children, device_actions=device_actions,
         )  # fmt: skip
 
 

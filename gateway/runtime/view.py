@@ -21,6 +21,7 @@ from gateway.runtime.summaries.cloud import CloudSummarizer
 from gateway.runtime.summaries.found_devices import FoundDeviceSummaries
 from gateway.runtime.summaries.gateway import gateway_summary
 from gateway.runtime.summaries.outbox import OutboxSummarizer
+from gateway.state.history.timeline import TimelineEvent, TimelineFilter
 from gateway.state.parts import StateParts
 from gateway.state.records import Decision
 from gateway.state.recovery.hardware_question import IdentityDecision
@@ -117,6 +118,10 @@ class GatewayView(Retries):
         except StoreError as error:
             return str(error)
         return self._state.store.unsettled
+
+    async def events(self, wanted: TimelineFilter, *, most: int) -> Sequence[TimelineEvent]:
+        """Return what happened, the latest first; with `after` and without `before`, the earliest first."""
+        return await self._state.timeline.events(wanted, most=most)
 
     async def examine(self) -> Sequence[Finding]:
         """Run the checks of `doctor` on this machine."""

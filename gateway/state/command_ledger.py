@@ -5,7 +5,7 @@ The record makes a command run at most once: one that had started when the gatew
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -117,8 +117,9 @@ class LedgerEntry:
 class CommandLedger:
     """The commands of the gateway and its children."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, on_end: Callable[[LedgerEntry], None] = lambda entry: None) -> None:
         self._store = store
+        self._on_end = on_end
         self.revision = 0
         """Counts the changes, so that a reader can see whether there are new ones."""
 
@@ -175,7 +176,9 @@ class CommandLedger:
     ) -> LedgerEntry:
         """Record how a command ended. The cloud does not have the outcome yet, and does not wait for that of a local one."""
         ended = replace(entry, outcome=outcome, message=message, ended_at=at, is_delivered=entry.is_local)
-        return await self._update(replace(ended, before=before or {}, after=after or {}))
+        stored = await self._update(replace(ended, before=before or {}, after=after or {}))
+        self._on_end(stored)
+        return stored
 
     @runs_to_completion
     async def deliver(self, entry: LedgerEntry, *, is_delivered: bool = True) -> LedgerEntry:

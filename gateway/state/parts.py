@@ -14,7 +14,7 @@ from gateway.state.events import EventQueue
 from gateway.state.firmware_jobs import FirmwareJobs, FirmwareOffers
 from gateway.state.flash_ledger import FlashLedger
 from gateway.state.history.history_file import HistoryFile
-from gateway.state.history.reported import recording_reports
+from gateway.state.history.reported import recording_outcomes, recording_reports
 from gateway.state.history.runs import Runs
 from gateway.state.history.timeline import Timeline
 from gateway.state.incidents import Incidents
@@ -93,7 +93,7 @@ class StateParts:
                 min_free_bytes=min_free_bytes,
                 clock=clock,
             ),
-            ledger=CommandLedger(store),
+            ledger=CommandLedger(store, on_end=recording_outcomes(timeline)),
             adapter_memory=AdapterMemory(store),
             original_settings=OriginalSettings(store),
             point_maps=PointMaps(store),

@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.status.operations import (
     children,
     commands,
+    events,
     frames,
     gateway,
     history,
@@ -28,6 +29,7 @@ from gateway.status.rights import Rights
 
 OPERATIONS: Final[Sequence[ApiOperation]] = (
     *gateway.OPERATIONS,
+    *events.OPERATIONS,
     *children.OPERATIONS,
     *history.OPERATIONS,
     *commands.OPERATIONS,

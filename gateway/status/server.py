@@ -20,6 +20,7 @@ from gateway.status.routes.child_life import LifeRoutes
 from gateway.status.routes.children_api import ChildrenApi
 from gateway.status.routes.command_pages import CommandRoutes
 from gateway.status.routes.commands_api import CommandsApi
+from gateway.status.routes.events_api import EventsApi
 from gateway.status.routes.frames import FrameRoutes
 from gateway.status.routes.gateway_api import GatewayApi
 from gateway.status.routes.history_api import HistoryApi
@@ -27,6 +28,7 @@ from gateway.status.routes.html_pages import HtmlRoutes
 from gateway.status.routes.logs import LogRoutes
 from gateway.status.routes.looks import LookRoutes
 from gateway.status.routes.maintenance import MaintenanceRoutes
+from gateway.status.routes.page_events import events_of
 from gateway.status.routes.probes import ProbeRoutes
 from gateway.status.routes.retry import RetryRoutes
 from gateway.status.routes.several import SeveralRoutes
@@ -65,6 +67,7 @@ class StatusServer(BaseServer):
             sign_in_help: what the sign-in page says; `None` for what fits every gateway.
         """
         super().__init__(auth, endpoint, sign_in_help)
+        self._view = view
         values = kept_values if kept_values is not None else KeptValues(history)
         several = SeveralResults()
         renderer = self._renderer = PageRenderer(self._templates, history, view.child, view.device_actions, several)
@@ -74,9 +77,10 @@ class StatusServer(BaseServer):
         live = self._live = LiveUpdates(self._render, every=update_every)
         actions = Actions(view, snapshots)
         for part in (
-            HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions),
+            HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions, view),
             GatewayApi(snapshots, doctor, actions),
             ChildrenApi(snapshots, renderer, actions),
+            EventsApi(view),
             HistoryApi(snapshots, view.child, history, values),
             RetryRoutes(view, snapshots, self._templates),
             LogRoutes(view.logs, snapshots, renderer),
@@ -105,4 +109,5 @@ class StatusServer(BaseServer):
             return self._renderer.maintenance_page()
         if address.kind == "logs":
             return self._renderer.logs_page(address.log, self._logs)
-        return self._renderer.page(address, await self._snapshots.snapshot())
+        events = await events_of(self._view, address)
+        return self._renderer.page(address, await self._snapshots.snapshot(), events)

@@ -11,9 +11,10 @@ from gateway.status.logs_view import LogsView
 from gateway.status.maintenance_view import MaintenanceView
 from gateway.status.retry_view import RetryView
 from gateway.status.snapshot import ChildDetails, Snapshot
+from gateway.status.timeline_view import TimelineView
 
 
-class View(RetryView, DeviceActionsView, Protocol):
+class View(RetryView, DeviceActionsView, TimelineView, Protocol):
     """The state of the gateway, and the few actions that a person can take on the page.
 
     An action returns `None` when it succeeds, otherwise the reason, as a text for the person who asked.

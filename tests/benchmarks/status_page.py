@@ -316,7 +316,7 @@ async def open_page(address: str, path: str, heard: Counter[str]) -> AsyncIterat
 
 
 async def take_events(session: aiohttp.ClientSession, path: str, heard: Counter[str]) -> None:
-    async with session.get("/events", params={"at": path}, timeout=aiohttp.ClientTimeout(total=None)) as answer:
+    async with session.get("/live", params={"at": path}, timeout=aiohttp.ClientTimeout(total=None)) as answer:
         answer.raise_for_status()
         async for part in answer.content.iter_any():
             heard[path] += len(part)

@@ -19,6 +19,7 @@ from gateway.state.history import history_file
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 history_file.SAVE_FIRST_AFTER_SECONDS = history_file.SAVE_EVERY_SECONDS = 0.5
+history_file.BUDGET_BYTES_A_DAY = 1 << 50
 history_file.SAVE_SOON_AFTER_SECONDS = history_file.SAVE_SOON_EVERY_SECONDS = 0.1
 
 

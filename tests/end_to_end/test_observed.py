@@ -1,6 +1,7 @@
 """A gateway that was killed and started again shows at once what it knew: since when, why, the last values, and the events."""
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -11,6 +12,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+
+from gateway.models import Reach
+from gateway.state.database.sqlite import connect_reader
+from gateway.state.history.observed_children import read_states, read_values
 
 pytestmark = pytest.mark.enable_socket
 
@@ -66,6 +71,13 @@ async def process(emulator, folder, port):
         await running.wait()
 
 
+async def saved(folder, key):
+    """Return whether the failures of a silent child are in the history file, and so all that came before."""
+    with contextlib.closing(connect_reader(folder / "store-history.sqlite3")) as db:
+        values, states = read_values(db), read_states(db)
+    return key in values and bool(values[key].failures) and states[key].reach is Reach.SILENT
+
+
 def moment(text):
     return datetime.fromisoformat(text)
 
@@ -80,7 +92,7 @@ async def test_what_was_known_is_shown_at_once_after_a_kill(emulator, tmp_path, 
             (folder / "gone").touch()
             gone = await site.standing("going", "silent")
             steady = await site.child("steady")
-            await asyncio.sleep(1.5)  # a save or two
+            await site.until(lambda: saved(folder, gone["child"]["line"]["key"]))
         killed_at = datetime.now(UTC)
         (folder / "held").touch()
         async with process(emulator, folder, port):
@@ -89,6 +101,7 @@ async def test_what_was_known_is_shown_at_once_after_a_kill(emulator, tmp_path, 
             assert abs(moment(line["since"]) - moment(gone["child"]["line"]["since"])).total_seconds() < 0.01
             assert (line["is_from_before"], line["why"]) == (True, gone["child"]["line"]["why"])
             assert gone_after["child"]["reach"] == "unknown"
+            assert gone_after["failures"][0]["times"] >= 1
             assert [one["value"] for one in gone_after["values"]] == [7.0]
             assert moment(gone_after["values"][0]["at"]) < moment(line["since"])
             assert [one["reach"] for one in gone_after["changes"]] == ["silent", "reachable"]
@@ -124,3 +137,15 @@ async def test_what_was_known_is_shown_at_once_after_a_kill(emulator, tmp_path, 
             (folder / "gone").unlink()
             back = await site.standing("going", "fine")
             assert [one["reach"] for one in back["changes"]] == ["reachable", "silent", "reachable"]
+
+            events = (await site.json("/events?limit=500"))["events"][::-1]
+            kinds = [(one["kind"], one["device"]) for one in events]
+            assert [one for one in kinds if one[0] in ("admitted", "went", "came", "killed", "started")] == [
+                ("started", None),
+                *(one for one in kinds if one[0] == "admitted"),
+                ("went", "device going"),
+                ("killed", None),
+                ("started", None),
+                ("came", "device going"),
+            ]
+            assert len({one["seq"] for one in events}) == len(events)

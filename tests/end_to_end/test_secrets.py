@@ -171,7 +171,7 @@ async def everything_of(page, token, key):
         async with browser.post("/login", data=data, headers={"Origin": page.address}) as answer:
             texts.append(await answer.text())
         cookie = next(iter(browser.cookie_jar)).value
-        async with browser.get("/events", params={"at": "/", "seen": "x"}) as answer:
+        async with browser.get("/live", params={"at": "/", "seen": "x"}) as answer:
             texts.append((await answer.content.readuntil(b"\n\n")).decode())
     return texts, cookie
 

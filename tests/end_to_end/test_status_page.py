@@ -397,7 +397,7 @@ async def test_no_key_stands_in_anything_that_the_page_answers(shown):
         "/metrics",
         "/api/v1/status",
         f"/children/{encode_id(METER)}",
-        f"/events?at=/children/{encode_id(METER)}",
+        f"/live?at=/children/{encode_id(METER)}",
     ):
         assert path in answers
     for path, text in answers.items():
@@ -559,7 +559,7 @@ async def everything_at(address, headers):
             answers[path] = text = await got(session, path)
             if text.startswith("<!doctype"):
                 todo += links_of(path, text)
-                answers[f"/events?at={path}"] = await first_event(session, path)
+                answers[f"/live?at={path}"] = await first_event(session, path)
             for word in re.findall(r'"id":"([\w-]+)"', text):
                 todo += [f"/api/v1/children/{word}", f"/children/{word}"]
             for metric in re.findall(r'"metric":"(\w+)"', text):
@@ -583,7 +583,7 @@ async def got(session, path):
 
 async def first_event(session, path):
     """Return what a page that has seen nothing is told first; nothing where no page is live."""
-    async with session.get("/events", params={"at": path}) as answer:
+    async with session.get("/live", params={"at": path}) as answer:
         if answer.status != 200:
             return ""
         async with asyncio.timeout(5):

@@ -83,6 +83,7 @@ class FakeView:
         self.children = {}
         self.waiting = {}
         self.cannot_store = None
+        self.timeline = []
         self.done = []
         self.outcomes = []
         self.asked = 0
@@ -210,6 +211,11 @@ class FakeView:
     async def examine(self):
         self.examined += 1
         return self.findings
+
+    async def events(self, wanted, *, most):
+        found = [one for one in self.timeline if wanted.holds_for(one)]
+        is_forward = wanted.after is not None and wanted.before is None
+        return sorted(found, key=lambda one: one.seq, reverse=not is_forward)[:most]
 
     async def store_problem(self):
         return self.cannot_store

@@ -50,7 +50,7 @@ async def test_a_page_that_is_left_open_looks_no_more_but_shows_what_others_foun
     _, html = await text_of(page, "/doctor")
     seen = re.search(r'data-version="(\w+)"', html)[1]
     page.server._doctor._fresh_seconds = 0.0
-    async with page.http.get("/events", params={"at": "/doctor", "seen": seen}) as events:
+    async with page.http.get("/live", params={"at": "/doctor", "seen": seen}) as events:
         await asyncio.sleep(0.3)
         assert view.examined == 1
         view.findings = [Finding.fine("disk", "is empty again")]

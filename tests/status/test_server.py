@@ -228,11 +228,11 @@ async def test_bound_wider_everything_but_health_takes_the_token(serve, view):
     running = await serve(view, bound="0.0.0.0")
     async with running.http.get("/?show=fine", allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (303, "/login?then=/%3Fshow%3Dfine")
-    for path in ("/api/v1/status", "/api/v1/openapi.json", "/metrics", "/events?at=/"):
+    for path in ("/api/v1/status", "/api/v1/openapi.json", "/metrics", "/live?at=/"):
         async with running.http.get(path) as answer:
             assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, 'Bearer realm="xyte-gateway"')
             assert "error" in await answer.json()
-        if path != "/events?at=/":
+        if path != "/live?at=/":
             assert (await text_of(running, path, headers=running.bearer))[0] == 200
     assert (await json_of(running, "/healthz"))[0] == 200
 
@@ -296,7 +296,7 @@ async def test_a_withdrawn_token_ends_its_session_and_its_open_pages(serve, view
     async with running.http.post("/login", data={"token": running.token}, headers=here) as answer:
         assert answer.status == 200
         assert "(administer)" in await answer.text(), "the page says who one is"
-    async with running.http.get("/events", params={"at": "/"}) as stream:
+    async with running.http.get("/live", params={"at": "/"}) as stream:
         assert b"event: regions" in await stream.content.readuntil(b"\n\n") + await stream.content.readuntil(b"\n\n")
         del running.tokens[0]
         view.add_child("Another meter", next(iter(view.buses)))
@@ -643,7 +643,7 @@ async def listening(running, at, *, seen=None, last=None):
     if seen is None:
         seen = re.search(r'data-version="(\w+)"', (await text_of(running, at))[1])[1]
     headers = {} if last is None else {"Last-Event-ID": last}
-    answer = await running.http.get("/events", params={"at": at, "seen": seen}, headers=headers)
+    answer = await running.http.get("/live", params={"at": at, "seen": seen}, headers=headers)
     assert (answer.status, answer.content_type) == (200, "text/event-stream")
     return Stream(answer)
 
@@ -803,7 +803,7 @@ async def test_a_page_that_is_left_while_it_is_looked_at_is_not_kept():
 async def test_there_is_an_end_to_how_many_may_watch(page, monkeypatch):
     monkeypatch.setattr(live_updates, "MAX_WATCHERS", 1)
     stream = await listening(page, "/")
-    status, body = await json_of(page, "/events", params={"at": "/", "seen": ""})
+    status, body = await json_of(page, "/live", params={"at": "/", "seen": ""})
     assert (status, "Too many pages" in body["error"]) == (503, True)
     stream.answer.close()
 
@@ -826,7 +826,7 @@ async def test_a_line_that_is_not_read_is_cut(serve, fake, monkeypatch):
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         deaf.connect(("127.0.0.1", int(running.address.rpartition(":")[2])))
-        deaf.sendall(b"GET /events?at=/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        deaf.sendall(b"GET /live?at=/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
         was_watched = False
         async with asyncio.timeout(100):  # the system's buffers take some megabytes first; a busy machine renders them slowly
             while not was_watched or running.server._live.watchers:
@@ -843,7 +843,7 @@ async def test_a_quiet_line_beats_like_a_heart():
 
 async def test_nonsense_is_not_watched(page):
     for at in ("", "/login", "/children/x/y", "http://[", "/children/%00"):
-        assert (await text_of(page, "/events", params={"at": at}))[0] == 404
+        assert (await text_of(page, "/live", params={"at": at}))[0] == 404
 
 
 # start and stop ------------------------------------------------------------------------------------------------------

@@ -1,10 +1,11 @@
-"""Record what is reported to the cloud in the timeline, too, each report under the kind of event that it is. Pure."""
+"""Record in the timeline what is reported to the cloud, and how commands ended. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from gateway.state.command_ledger import LedgerEntry, Outcome
 from gateway.state.events import ReportEvent
 from gateway.state.history.timeline import EventKind, Timeline
 
@@ -38,5 +39,25 @@ def recording_reports(timeline: Timeline) -> ReportEvent:
         if name not in _RECORDED_ELSEWHERE:
             kind = _KINDS.get(name) or _KINDS_OF_CATEGORIES.get(category, EventKind.OTHER)
             timeline.record(kind, text, child=child)
+
+    return record
+
+
+_OUTCOMES: Final[Mapping[Outcome, str]] = {
+    Outcome.DONE: "was carried out",
+    Outcome.FAILED: "failed",
+    Outcome.UNKNOWN: "may have been carried out",
+}
+
+
+def recording_outcomes(timeline: Timeline) -> Callable[[LedgerEntry], None]:
+    """Return a function that records how a command ended."""
+
+    def record(entry: LedgerEntry) -> None:
+        if entry.outcome is not None:
+            giver = "given on the page" if entry.is_local else "of the cloud"
+            said = f": {entry.message}" if entry.message else ""
+            text = f"command {entry.name.replace('_', ' ')} {giver} {_OUTCOMES[entry.outcome]}{said}"
+            timeline.record(EventKind.COMMAND, text, child=entry.child)
 
     return record

@@ -42,7 +42,7 @@ SECURITY_HEADERS: Final = {
     "X-Frame-Options": "DENY",
 }
 
-_PROGRAM_PATHS: Final = ("/api/", "/events", "/metrics", "/readyz", "/healthz")
+_PROGRAM_PATHS: Final = ("/api/", "/live", "/metrics", "/readyz", "/healthz")
 _PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 _ERROR_TEXTS: Final = {

@@ -8,14 +8,16 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 from markupsafe import Markup
 
+from gateway.state.history.timeline import TimelineEvent
 from gateway.status.device_actions_view import DeviceActions
 from gateway.status.doctor_cache import DoctorReport
+from gateway.status.event_query import EventQuery
 from gateway.status.history import History
 from gateway.status.logs_view import LogsView
 from gateway.status.model import decode_id
@@ -23,6 +25,7 @@ from gateway.status.open_causes import OpenCause, bus_cause, child_cause, gatewa
 from gateway.status.render import formatting
 from gateway.status.render.device_actions import DeviceActionRenderer
 from gateway.status.render.device_table import COLUMNS, GROUPS, DeviceTable, cells_of, shown_columns
+from gateway.status.render.events import event_page, event_rows
 from gateway.status.render.logs import LogQuery, log_page
 from gateway.status.render.metric_texts import headline_order
 from gateway.status.render.paging import ListQuery, list_waiting
@@ -50,13 +53,15 @@ class PageAddress:
     """The address of one page, parsed; equal addresses show the same page."""
 
     kind: str
-    """`overview`, `buses`, `children`, `waiting`, `cloud`, `doctor`, `command`, `logs` or `maintenance`."""
+    """`overview`, `buses`, `children`, `waiting`, `events`, `cloud`, `doctor`, `command`, `logs` or `maintenance`."""
     id: str = ""
     part: str = ""
     """The word of the command, on the page of a command; of the result, on that of a result."""
     query: ListQuery = field(default_factory=ListQuery)
     log: LogQuery = field(default_factory=LogQuery)
     """Which lines are shown, on the page of the log."""
+    events: EventQuery = field(default_factory=EventQuery)
+    """Which events are shown, on the page of the events."""
 
     @classmethod
     def parse(cls, address: str) -> PageAddress | None:
@@ -64,16 +69,19 @@ class PageAddress:
         try:
             parts = urlsplit(address)
             given = parse_qsl(parts.query, max_num_fields=40)
-            query = ListQuery.parse(dict(given), [value for name, value in given if name == "column"])
+            parameters, columns = dict(given), [value for name, value in given if name == "column"]
             if parts.path == "/logs":
                 return cls("logs", log=LogQuery.parse(dict(given)))
         except ValueError:
             return None
+        query = ListQuery.parse(parameters, columns)
         match parts.path.split("/"):
             case ["", ""]:
                 return cls("overview", query=query)
             case ["", "waiting"]:
                 return cls("waiting", query=query)
+            case ["", "events"]:
+                return cls("events", events=EventQuery.parse(parameters))
             case ["", ("cloud" | "doctor" | "maintenance") as kind]:
                 return cls(kind)
             case ["", ("buses" | "children") as kind, word] if decode_id(word):
@@ -94,6 +102,10 @@ class PageAddress:
                 return cls("command", word, command)
         return None
 
+    def encoded_query(self) -> str:
+        """Return the query part of the address; empty without one."""
+        return (self.events if self.kind == "events" else self.query).encode().rstrip("?")
+
 
 _CELL_MARK: Final = re.compile("\0(\\w+)\0")
 
@@ -112,6 +124,8 @@ class RenderedPage:
     """HTML by the id of the element that contains it, with a `cell_mark` in the place of each cell."""
     cells: Mapping[str, str] = field(default_factory=dict)
     """HTML of what changes all the time, by the id of its element: it is sent alone."""
+    around: Mapping[str, object] = field(default_factory=dict)
+    """What else its document shows, which is not sent again."""
 
     def html(self, region: str) -> str:
         """Return a region with its cells."""
@@ -165,9 +179,23 @@ class PageRenderer:
             "several_result": self._several_result,
         }
 
-    def page(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
-        """Return the page at this address, `None` when the child or bus that it shows does not exist (any more)."""
-        return self._renderers[address.kind](address, snapshot)
+    def page(self, address: PageAddress, snapshot: Snapshot, events: Sequence[TimelineEvent] = ()) -> RenderedPage | None:
+        """Return the page at this address, `None` when the child or bus that it shows does not exist (any more).
+
+        Args:
+            address: the page.
+            snapshot: the state that it shows.
+            events: those that belong on it, the latest first (`gateway.status.routes.page_events`).
+        """
+        if address.kind == "events":
+            shown = event_page(address.events, events, snapshot)
+            return RenderedPage("Events", {"events": self._render("_events.html", shown=shown)}, around={"shown": shown})
+        page = self._renderers[address.kind](address, snapshot)
+        if page is None or address.kind not in ("children", "buses"):
+            return page
+        on_child, rows = address.kind == "children", event_rows(events, snapshot)
+        latest = self._render("_latest_events.html", rows=rows, on_child=on_child, id=address.id)
+        return replace(page, regions={**page.regions, "events": latest})
 
     def doctor_page(self, report: DoctorReport) -> RenderedPage:
         """Return the page with the findings of `doctor`."""
@@ -200,6 +228,7 @@ class PageRenderer:
             region=lambda name: Markup(page.html(name)),  # noqa: S704 - made by these templates, which escape
             now=snapshot.at,
             **may(visitor),
+            **page.around,
             path=path,
             groups=GROUPS,
             columns=COLUMNS,

@@ -22,6 +22,7 @@ from gateway.status.doctor_cache import DoctorReport
 from gateway.status.logs_view import LEVELS, PARTS, part_of
 from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
+from gateway.status.render.events import KIND_TEXTS
 from gateway.status.render.logs import LEVEL_MARKS
 from gateway.status.render.metric_texts import metric_title
 from gateway.status.render.several_texts import SEVERAL_TEXTS
@@ -102,6 +103,7 @@ class Templates:
             "command_texts": formatting.COMMAND_TEXTS,
             "command_marks": COMMAND_MARKS,
             "licence_marks": LICENCE_MARKS,
+            "kind_texts": KIND_TEXTS,
             "ChildStatus": ChildStatus,
             "Decision": Decision,
             "name_length": NAME_LENGTH,

@@ -18,7 +18,9 @@ from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
 from gateway.status.routes.actions import Actions
+from gateway.status.routes.page_events import events_of
 from gateway.status.snapshot_cache import SnapshotCache
+from gateway.status.timeline_view import TimelineView
 
 HEARTBEAT_SECONDS: Final = 2.0
 """A page that hears nothing for longer asks whether the gateway still answers (`static/page.js`)."""
@@ -38,6 +40,7 @@ class HtmlRoutes:
         templates: Templates,
         middleware: AuthMiddleware,
         actions: Actions,
+        view: TimelineView,
     ) -> None:
         self._snapshots = snapshots
         self._live = live
@@ -46,12 +49,14 @@ class HtmlRoutes:
         self._templates = templates
         self._middleware = middleware
         self._actions = actions
+        self._view = view
 
     def routes(self) -> list[DeclaredRoute]:
         """Return a route for each page and each form."""
         return [
             get("/", self.page, needs=Rights.LOOK),
             get("/waiting", self.page, needs=Rights.LOOK),
+            get("/events", self.page, needs=Rights.LOOK),
             get("/cloud", self.page, needs=Rights.LOOK),
             get("/doctor", self.page, needs=Rights.LOOK),
             get("/{kind:buses|children}/{id}", self.page, needs=Rights.LOOK),
@@ -59,7 +64,7 @@ class HtmlRoutes:
             post("/{kind:waiting|children}/{id}/name", self.rename, needs=Rights.OPERATE),
             post("/buses/{id}/{action:rescan}", self.act, needs=Rights.OPERATE),
             post("/identity/{decision:keep|new}", self.decide_identity, needs=Rights.ADMINISTER),
-            get("/events", self.events, needs=Rights.LOOK),
+            get("/live", self.live, needs=Rights.LOOK),
         ]
 
     async def page(self, request: web.Request) -> web.Response:
@@ -70,11 +75,11 @@ class HtmlRoutes:
         snapshot = await self._snapshots.snapshot()
         if address.kind == "doctor":
             page = self._renderer.doctor_page(await self._doctor.report())
-        elif (found := self._renderer.page(address, snapshot)) is not None:
+        elif (found := self._renderer.page(address, snapshot, await events_of(self._view, address))) is not None:
             page = found
         else:
             raise web.HTTPNotFound
-        path = request.path + address.query.encode().rstrip("?")
+        path = request.path + address.encoded_query()
         html = self._renderer.document(address, page, snapshot, visitor=request[VISITOR], path=path)
         response = web.Response(text=html, content_type="text/html")
         response.enable_compression()
@@ -111,7 +116,7 @@ class HtmlRoutes:
         html = self._templates.message("The action failed", why_not, links={"Back": back})
         return web.Response(status=409, text=html, content_type="text/html")
 
-    async def events(self, request: web.Request) -> web.StreamResponse:
+    async def live(self, request: web.Request) -> web.StreamResponse:
         """Send a page its changes for as long as it is open."""
         address = PageAddress.parse(request.query.get("at", ""))
         if address is None:

@@ -47,8 +47,10 @@
     const current = now();
     for (const time of within.querySelectorAll("time[data-how]")) {
       const at = Date.parse(time.dateTime);
-      if (time.dataset.how === "clock") {
-        time.textContent = inZone(new Date(at), { timeStyle: "medium" });
+      if (time.dataset.how === "clock" || time.dataset.how === "moment") {  // of today, or of any day
+        const date = time.dataset.how === "moment" ? { dateStyle: "medium" } : {};
+        const words = inZone(new Date(at), { ...date, timeStyle: "medium" });
+        if (time.textContent !== words) time.textContent = words;
         continue;
       }
       if (!time.title) time.title = absolute(new Date(at));

@@ -128,7 +128,7 @@
 
   const connect = () => {
     if (source) source.close();
-    source = new EventSource(`/events?at=${encodeURIComponent(body.dataset.address)}&seen=${encodeURIComponent(version)}`);
+    source = new EventSource(`/live?at=${encodeURIComponent(body.dataset.address)}&seen=${encodeURIComponent(version)}`);
     const own = source;
     const on = (name, act) => own.addEventListener(name, (event) => { if (own === source) { noteReceived(); act(event); } });
     on("edition", (event) => { if (event.data !== body.dataset.edition) location.reload(); });  // the gateway was updated meanwhile

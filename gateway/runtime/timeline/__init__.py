@@ -1,0 +1,1 @@
+"""Record in the timeline what happens to devices, buses, commands and incidents."""
