@@ -7,6 +7,7 @@ import sys
 from random import Random
 
 import fake_view
+from fake_events import show_timeline
 
 from gateway.models import Reading
 from gateway.status.auth.access_control import TokenAuth
@@ -19,6 +20,7 @@ TOKEN = "preview"
 
 async def show(port: int, children: int) -> None:
     view = fake_view.show_plant(children=children)
+    view.timeline = show_timeline(next(iter(view.children.values())).line, rounds=12)
     server = StatusServer(
         view,
         view.history,

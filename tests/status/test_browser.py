@@ -20,6 +20,8 @@ EVERYWHERE = (
     "/",
     "/?show=fine&search=meter",
     "/waiting",
+    "/events",
+    "/events?kind=went",
     f"/children/{encode_id(METER)}",
     f"/buses/{encode_id('ble', 'hci0')}",
     "/login",

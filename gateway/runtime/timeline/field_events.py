@@ -71,9 +71,7 @@ class FieldEvents:
 
     def _record_loss(self, bus: _Bus, outage: BusOutage) -> None:
         self._lost[bus] = outage.since
-        reason = outage.reason
-        words = reason.phrase if reason.phrase == reason.text else f"{reason.phrase} ({reason.text})"
-        text = f"{words}: {self._children_of(bus)}"
+        text = f"{outage.reason.phrase}: {self._children_of(bus)}"
         self._timeline.record(EventKind.BUS_LOST, text, bus=bus, at=outage.since, subject=_subject(bus))
 
     def _record_return(self, bus: _Bus, since: datetime | None) -> None:

@@ -92,7 +92,7 @@ def event_rows(events: Sequence[TimelineEvent], snapshot: Snapshot) -> list[Even
     """Return events as rows."""
     children = {child.key for child in snapshot.children}
     return [
-        EventRow(Event.of(one), KIND_TEXTS[one.kind], _MARKS.get(one.kind, "unasked"), one.child in children) for one in events
+        EventRow(Event.of(one), KIND_TEXTS[one.kind], _MARKS.get(one.kind, "deleted"), one.child in children) for one in events
     ]
 
 
