@@ -6,6 +6,7 @@ The passwords are those of URLs, which libraries quote in their errors.
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 from typing import Final
 
 from gateway.plain_text import replace_unprintable
@@ -28,7 +29,15 @@ def shortened(text: str) -> str:
 
 
 class PlainFormatter(logging.Formatter):
-    """Writes printable characters alone and no user of a URL, cuts what is too long, and indents all lines but the first."""
+    """Writes printable characters alone and no user of a URL, cuts what is too long, and indents all lines but the first.
+
+    Times have milliseconds and their zone: `2026-11-29 21:56:39.844+00:00`.
+    """
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802 - as the base class has it
+        """Return the time of a record, in the zone of this machine."""
+        del datefmt
+        return datetime.fromtimestamp(record.created).astimezone().isoformat(sep=" ", timespec="milliseconds")
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the lines of a record."""

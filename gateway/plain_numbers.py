@@ -13,6 +13,11 @@ def number_text(value: float, *, digits: int = 6) -> str:
     return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e15 else f"{value:.{digits}g}"
 
 
+def share_text(share: float) -> str:
+    """Return a share in per cent: `41 %`, and `less than 1 %` for what is more than nothing."""
+    return "less than 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
+
+
 def duration_text(seconds: float) -> str:
     """Return a longer time in the unit that fits: `40 s`, `25 min`, `3 h`, `12 days`."""
     if seconds < 120:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from importlib import import_module
 from typing import Any
@@ -11,6 +13,9 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from gateway import __version__
+from gateway.cli.type_names import name_types_for_people
+
+name_types_for_people()
 
 COMMANDS = {
     "run": "Run the gateway until SIGTERM or Ctrl-C.",
@@ -47,6 +52,11 @@ class _LazyCommands(TyperGroup):
             self.add_command(TyperCommand(name, help=purpose))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer keeps its own copy of click private
+        if args[:1] == ["help"]:  # `help read` is what `read --help` is
+            args = [*args[1:], "--help"]
+            if len(args) == 1:
+                typer.echo(ctx.get_help())
+                raise typer.Exit
         name, listed, rest = super().resolve_command(ctx, args)
         return name, listed if name is None else _import_command(name), rest
 
@@ -81,7 +91,7 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer passes options like 
 
 @app.callback()
 def _options(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit."),  # noqa: FBT001, FBT003 - as above
+    version: bool = typer.Option(False, "--version", "-V", callback=_version, is_eager=True, help="Show the version and exit."),  # noqa: FBT001, FBT003 - as above
 ) -> None:
     """Read the options before the command."""
 
@@ -92,3 +102,19 @@ def main() -> None:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        sys.exit(_end_without_output(error))
+
+
+def _end_without_output(error: OSError) -> int:
+    """Return the exit code after the output could not be written; other errors of the system are raised.
+
+    Who reads a pipe and ends, as `head` does, has what it wants. A full disk is a failure.
+    """
+    if error.errno not in (errno.EPIPE, errno.ENOSPC):
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still in the buffer cannot be written either
+    if error.errno == errno.EPIPE:
+        return 0
+    sys.stderr.write("error: the output cannot be written: the disk is full\n")
+    return 1

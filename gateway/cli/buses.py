@@ -12,6 +12,7 @@ import typer
 
 from gateway.adapter import Adapter, AdapterSettings
 from gateway.cli.common import EXIT_WRONG, CommandFailed, load_config
+from gateway.cli.completion import complete_addresses, complete_entries
 from gateway.config.entries import entry_from
 from gateway.errors import GatewayError, SettingsError, SettingsProblem
 from gateway.field.adapter_data.checked_adapter import CheckedAdapter
@@ -20,7 +21,17 @@ from gateway.field.plugins import installed, usable
 from gateway.plain_text import named_error
 from gateway.toml_text import read_toml
 
-Entry = Annotated[str | None, typer.Argument(help="An entry of the config, or an adapter that --with describes.")]
+Entry = Annotated[
+    str | None,
+    typer.Argument(help="An entry of the config, or an adapter that --with describes.", autocompletion=complete_entries),
+]
+Address = Annotated[
+    str,
+    typer.Argument(
+        help="The address of the device on its bus, as `scan` shows it; for Modbus a unit id.", autocompletion=complete_addresses
+    ),
+]
+BusName = Annotated[str | None, typer.Option("--bus", help="The bus, as `scan` names it, if the entry has several.")]
 With = Annotated[
     list[str] | None,
     typer.Option("--with", metavar="KEY=VALUE", help="A setting of the adapter in TOML, used instead of the config; repeatable."),
@@ -59,6 +70,20 @@ def is_entry(name: str, config: Path) -> bool:
     """Return whether this is the name or the type of an entry of the config, or an installed adapter."""
     configuration, plugins = load_config(config, for_cloud=False)
     return name in usable(plugins) or any(name in (entry.name, entry.type) for entry in configuration.entries)
+
+
+def address_first(address: str, entry: str | None, with_settings: Sequence[str] | None, config: Path) -> tuple[str, str | None]:
+    """Return the address and the entry, also where they were typed the other way round and it is clear which is which."""
+    if entry is None:
+        return address, entry
+    adapters = usable(installed())
+    known = adapters.keys() if with_settings else adapters.keys() | set(entry_names(config))
+    return (entry, address) if address in known and entry not in known else (address, entry)
+
+
+def entry_names(config: Path) -> list[str]:
+    """Return the names of the entries of the config."""
+    return [entry.name for entry in load_config(config, for_cloud=False)[0].entries]
 
 
 async def bus_of_device(entries: Sequence[AdapterSettings], named: str | None, address: str) -> Adapter[Any]:

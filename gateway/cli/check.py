@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.markup import escape
@@ -29,11 +30,14 @@ from gateway.config.settings import DEFAULT_FILE, CloudSection, Configuration
 from gateway.errors import GatewayError, SettingsError
 from gateway.plain_numbers import seconds_text
 
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="List each device and poll group with its load.")]
 
-def check(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
+
+def check(config: ConfigFile = DEFAULT_FILE, *, verbose: Verbose = False, as_json: AsJson = False) -> None:
     """Check the configuration, and show each mistake with its line and its fix; without mistakes, show the settings in use.
 
-    Also shows the planned load of each bus, for the devices that are configured or were found before. Opens no bus and sends
+    Also shows the planned load of each bus, for the devices that are configured or were found before; with --verbose, that of
+    each device. Opens no bus and sends
     nothing. Exit code 2 if there is a mistake, or a plan that exceeds the limit of its bus where `overload` is "refuse".
     """
     try:
@@ -66,7 +70,7 @@ def check(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None
         )
     else:
         _show(configuration)
-        show_plans(buses)
+        show_plans(buses, is_whole=verbose)
         show_warnings(configuration)
 
 

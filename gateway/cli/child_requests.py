@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace as replaced
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +11,8 @@ from typing import Annotated
 import typer
 
 from gateway.cli.common import AsJson, CommandFailed, ConfigFile, errors_shown, load_config, out, print_json
+from gateway.cli.completion import complete_keys
+from gateway.cli.device_keys import Key, key_of
 from gateway.cloud.children.requests import ChildRequests
 from gateway.cloud.children.unused_devices import UnusedDevices
 from gateway.cloud.client import HttpHub
@@ -30,7 +33,7 @@ BY_THE_GATEWAY = "the running gateway does it within seconds, and its log says s
 
 
 def retire(
-    key: Annotated[str, typer.Argument(help="The key of the child, as `children` lists it.")],
+    key: Key,
     *,
     keep_in_cloud: Annotated[
         bool, typer.Option("--keep-in-cloud", help="Leave the device in the cloud, as offline, and delete nothing there.")
@@ -47,8 +50,8 @@ def retire(
 
 
 def replace(
-    old: Annotated[str, typer.Argument(help="The key of the child whose device is gone.")],
-    new: Annotated[str, typer.Argument(help="The key of the device that takes its place.")],
+    old: Annotated[str, typer.Argument(help="The child whose device is gone, as for `rename`.", autocompletion=complete_keys)],
+    new: Annotated[str, typer.Argument(help="The device that takes its place, as for `rename`.", autocompletion=complete_keys)],
     config: ConfigFile = DEFAULT_FILE,
     *,
     as_json: AsJson = False,
@@ -63,26 +66,26 @@ def replace(
 def _ask(config: Path, request: ChildRequest, *, as_json: bool) -> None:
     with errors_shown(as_json=as_json):
         configuration, _ = load_config(config, for_cloud=False)
-        outcome = asyncio.run(_carry_out(configuration.settings, request))
+        request, outcome = asyncio.run(_carry_out(configuration.settings, request))
     if as_json:
         print_json({"key": request.key, "request": request.request, "new_key": request.new_key, "outcome": outcome})
     else:
         out.print(f"{request.key}: {outcome}", markup=False, soft_wrap=True)
 
 
-async def _carry_out(settings: Settings, request: ChildRequest) -> str:
-    """Store a request, carry it out if no gateway runs, and return what happens."""
+async def _carry_out(settings: Settings, request: ChildRequest) -> tuple[ChildRequest, str]:
+    """Store a request, carry it out if no gateway runs, and return it with the keys that are meant, and what happens."""
     path = settings.store.path
     if not path.exists():
         raise CommandFailed(f"there is no store at {path}: the gateway has not run with this configuration yet")
     if is_in_use(path):
         async with Store(path) as store:
-            await _request(await _loaded(store), request)
-        return BY_THE_GATEWAY
+            request = await _request(await _loaded(store), request)
+        return request, BY_THE_GATEWAY
     async with Store(path, exclusive=True) as store:
         registry = await _loaded(store)
-        await _request(registry, request)
-        return await _do_now(settings, store, registry, request)
+        request = await _request(registry, request)
+        return request, await _do_now(settings, store, registry, request)
 
 
 async def _loaded(store: Store) -> Registry:
@@ -91,15 +94,16 @@ async def _loaded(store: Store) -> Registry:
     return registry
 
 
-async def _request(registry: Registry, request: ChildRequest) -> None:
-    """Store a request, unless it cannot be carried out."""
-    if request.key not in registry.children:
-        raise CommandFailed(f"no child has the key {request.key!r}; `xyte-gateway children` lists them")
+async def _request(registry: Registry, request: ChildRequest) -> ChildRequest:
+    """Store a request, unless it cannot be carried out, and return it with the keys that are meant."""
+    new_key = None if request.new_key is None else key_of(registry, request.new_key)
+    request = replaced(request, key=key_of(registry, request.key, children_only=True), new_key=new_key)
     if request.request is Request.REPLACE:
         problem = replacement(registry, request.key, request.new_key or "")
         if isinstance(problem, str):
             raise CommandFailed(problem)
     await registry.request(request)
+    return request
 
 
 async def _do_now(settings: Settings, store: Store, registry: Registry, request: ChildRequest) -> str:

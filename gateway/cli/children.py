@@ -21,6 +21,7 @@ from gateway.cli.common import (
     out,
     print_json,
 )
+from gateway.cli.device_keys import Key, key_of
 from gateway.config.settings import DEFAULT_FILE
 from gateway.field.children.admission import ignored_reason
 from gateway.models import parse_name
@@ -31,8 +32,6 @@ from gateway.state.store import Store
 from gateway.url_secrets import without_url_user
 
 children = typer.Typer(add_completion=False, rich_markup_mode=None)
-
-Key = Annotated[str, typer.Argument(help="The key of the device, as `children` lists it.")]
 
 
 @children.callback(invoke_without_command=True)
@@ -131,42 +130,44 @@ def rename(
     A running gateway uses the name within seconds. It takes precedence over a name in the configuration.
     """
 
-    async def store_name(path: Path, given: str | None) -> str | None:
+    async def store_name(path: Path, given: str | None) -> tuple[str, str | None]:
         async with Store(path) as store:
             registry = Registry(store)
             await registry.load()
-            return registry.name_of(key) if await registry.rename(key, given) else None
+            meant = key_of(registry, key)
+            return meant, registry.name_of(meant) if await registry.rename(meant, given) else None
 
     with errors_shown(as_json=as_json):
         try:
             given = None if name is None else parse_name(name)
         except ValueError as error:
             raise CommandFailed(str(error), EXIT_WRONG) from error
-        new_name = asyncio.run(store_name(_store_path(config), given))
+        meant, new_name = asyncio.run(store_name(_store_path(config), given))
         if new_name is None:
-            raise CommandFailed(f"no device has the key {key!r}; `xyte-gateway children` lists them")
+            raise CommandFailed(f"no device has the key {meant!r}; `xyte-gateway children` lists them")
     if as_json:
-        print_json({"key": key, "name": new_name})
+        print_json({"key": meant, "name": new_name})
     else:
-        out.print(f"{key}: is named {new_name}{' again' if given is None else ''}", markup=False, soft_wrap=True)
+        out.print(f"{meant}: is named {new_name}{' again' if given is None else ''}", markup=False, soft_wrap=True)
 
 
 def _decide(config: Path, key: str, decision: Decision, *, as_json: bool) -> None:
-    async def decide(path: Path) -> bool:
+    async def decide(path: Path) -> tuple[str, bool]:
         async with Store(path) as store:
             registry = Registry(store)
             await registry.load()
-            return await registry.decide(key, decision)
+            meant = key_of(registry, key)
+            return meant, await registry.decide(meant, decision)
 
     with errors_shown(as_json=as_json):
-        known = asyncio.run(decide(_store_path(config)))
-        if not known:
-            raise CommandFailed(f"no device that waits for a decision has the key {key!r}; `xyte-gateway children` lists them")
+        meant, is_waiting = asyncio.run(decide(_store_path(config)))
+        if not is_waiting:
+            raise CommandFailed(f"{meant} waits for no decision; `xyte-gateway children` lists the devices that do")
     if as_json:
-        print_json({"key": key, "decision": decision})
+        print_json({"key": meant, "decision": decision})
     else:
         text = "will be admitted" if decision is Decision.ADMIT else "is ignored from now on"
-        out.print(f"{key}: {text}", markup=False, soft_wrap=True)
+        out.print(f"{meant}: {text}", markup=False, soft_wrap=True)
 
 
 def _store_path(config: Path) -> Path:

@@ -24,9 +24,10 @@ from gateway.adapter import (
     find_command,
 )
 from gateway.adapter_settings import read_secret_file
-from gateway.cli.buses import With, adapter_bugs_reported, bus_of_device, entries, is_entry
+from gateway.cli.buses import Address, BusName, With, adapter_bugs_reported, bus_of_device, entries, is_entry
 from gateway.cli.command_schemas import described_command, show_specs
 from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, errors_shown, out, print_json
+from gateway.cli.completion import complete_commands
 from gateway.command_parameters import (
     given_parameters,
     masked_parameters,
@@ -66,20 +67,19 @@ class _Report:
 
 
 def command(
-    address: Annotated[
-        str, typer.Argument(help="The address of the device on its bus, as `scan` shows it; for Modbus a unit id.")
-    ],
+    address: Address,
     words: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="ENTRY NAME KEY=VALUE",
+            autocompletion=complete_commands,
             help="An entry of the config, or an adapter that --with describes; left out where there is one bus. The name of the "
             "command. Its parameters; KEY=@FILE reads a secret from a file.",
         ),
     ] = None,
     config: ConfigFile = DEFAULT_FILE,
     with_: With = None,
-    bus: Annotated[str | None, typer.Option("--bus", help="The bus, as `scan` names it, if the entry has several.")] = None,
+    bus: BusName = None,
     *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
     as_json: AsJson = False,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions
 from rich.markup import escape
 from rich.text import Text
 
@@ -32,6 +32,9 @@ EXIT_WRONG = 2
 NO_FILE = SettingsProblem("file", "there is none here", "Create one from deploy/gateway.example.toml, or name one with --config")
 
 
+PIPED_WIDTH = 10_000
+
+
 class PlainConsole(Console):
     """A console on which texts of devices and servers do nothing to the terminal: only its own styles do.
 
@@ -40,6 +43,20 @@ class PlainConsole(Console):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - the options of rich, passed on
         super().__init__(emoji=False, **options)
+
+    @property
+    def width(self) -> int:
+        """The width of the terminal; without one, as in a pipe, so wide that nothing is wrapped."""
+        return super().width if self.is_terminal else PIPED_WIDTH
+
+    @width.setter
+    def width(self, width: int) -> None:
+        self._width = width
+
+    @property
+    def options(self) -> ConsoleOptions:
+        """The options of rich, with this width."""
+        return super().options if self.is_terminal else super().options.update(width=PIPED_WIDTH)
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - the options of rich, passed on
         """Render a text without its control characters, but with its line breaks."""

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateway.adapter import Adapter, Dump, Explanation, Progress
-from gateway.cli.buses import With, adapter_bugs_reported, entries, present_buses
+from gateway.cli.buses import Address, BusName, Entry, With, adapter_bugs_reported, address_first, bus_of_device, entries
 from gateway.cli.common import AsJson, CommandFailed, ConfigFile, err, errors_shown, out, print_json
 from gateway.cli.progress import progress_shown
 from gateway.config.settings import DEFAULT_FILE
@@ -27,8 +27,9 @@ AMBIGUOUS = 0.25
 
 
 def find_register(
-    entry: Annotated[str, typer.Argument(help="An entry of the config, or an adapter that --with describes.")],
-    address: Annotated[str, typer.Argument(help="The address of the device on its bus, such as a unit id.")],
+    address: Address,
+    entry: Entry = None,
+    *,
     value: Annotated[
         list[str], typer.Option("--value", metavar="NUMBER", help="The value on the display, with all its decimals; repeatable.")
     ],
@@ -44,7 +45,7 @@ def find_register(
     ] = 5,
     config: ConfigFile = DEFAULT_FILE,
     with_: With = None,
-    *,
+    bus: BusName = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the register that holds a value, and its encoding, from what the display of the device shows. Read-only.
@@ -53,7 +54,8 @@ def find_register(
     asks for further values. Exit code 1 if no register matches.
     """
     with errors_shown(as_json=as_json):
-        adapter = asyncio.run(_bus(entry, with_, config))
+        address, entry = address_first(address, entry, with_, config)
+        adapter = asyncio.run(bus_of_device(entries(entry, with_, config), bus, address))
         is_interactive = sys.stdin.isatty() and len(value) == 1 and not as_json
         shown = _values(value, is_interactive=is_interactive)
         with adapter_bugs_reported(adapter):
@@ -66,15 +68,6 @@ def find_register(
         _show(explanations)
     if not explanations:
         raise typer.Exit(1)
-
-
-async def _bus(entry: str, with_: list[str] | None, config: Any) -> Adapter[Any]:  # noqa: ANN401 - a path
-    settings = entries(entry, with_, config)[0]
-    buses = await present_buses(settings)
-    if len(buses) != 1:
-        names = ", ".join(bus.bus for bus in buses) or "none"
-        raise CommandFailed(f"{settings.name} must have exactly one bus, but has: {names}. Name one with --with")
-    return buses[0]
 
 
 def _values(given: Sequence[str], *, is_interactive: bool) -> Iterator[Decimal]:

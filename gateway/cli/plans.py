@@ -98,16 +98,18 @@ def plan_facts(one: PlannedBus) -> dict[str, object]:
     }
 
 
-def show_plans(buses: Sequence[PlannedBus]) -> None:
-    """Show the plan of every bus as text."""
+def show_plans(buses: Sequence[PlannedBus], *, is_whole: bool) -> None:
+    """Show the plan of every bus as text: a line each, and with `is_whole` a line for each poll group of each device."""
     for one in buses:
         colon = "" if one.budget.reads else ":"
-        out.print(f"{'bus':10} {one.bus}{colon} {one.budget}", markup=False, soft_wrap=True)
+        devices = len({read.address for read in one.budget.reads})
+        count = f", {devices} device{'s' if devices > 1 else ''}" if devices else ""
+        out.print(f"{'bus':10} {one.bus}{colon} {one.budget}{count}", markup=False, soft_wrap=True)
         if one.is_over:
             text = f"{over_budget(one.bus, one.budget)}. All its intervals will be {one.budget.stretch:.1f} times as long."
             out.print(f"[yellow]{escape(text)}[/]", soft_wrap=True)
     reads = [(one.bus, read) for one in buses for read in one.budget.reads]
-    if reads:
+    if reads and is_whole:
         out.print()
         out.print(_table(reads))
 

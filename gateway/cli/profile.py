@@ -18,7 +18,7 @@ from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, er
 from gateway.cli.read import value_text
 from gateway.config.settings import DEFAULT_FILE
 from gateway.field.plugins import installed, usable
-from gateway.plain_numbers import seconds_text
+from gateway.plain_numbers import seconds_text, share_text
 
 profile = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -170,7 +170,7 @@ def _show(checked: CheckedProfile) -> None:
             table.add_row(*map(escape, cells))
     out.print(table)
     load = sum(block.seconds / block.every_seconds for block in checked.blocks)
-    out.print(f"\n{len(checked.blocks)} blocks; they take {load:.3f} s of each 1.000 s of the bus", soft_wrap=True)
+    out.print(f"\n{len(checked.blocks)} blocks; they take {share_text(load)} of the time of the bus", soft_wrap=True)
 
 
 def _show_readings(checked: CheckedProfile, readings: list[Reading]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
 from gateway.adapter import Adapter, Found, Reading, Value
-from gateway.cli.buses import Entry, With, adapter_bugs_reported, bus_of_device, entries
+from gateway.cli.buses import Address, BusName, Entry, With, adapter_bugs_reported, address_first, bus_of_device, entries
 from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, errors_shown, out, print_json
 from gateway.config.settings import DEFAULT_FILE
 from gateway.tasks import closed_after
@@ -22,13 +22,11 @@ NOT_AVAILABLE = "not available"
 
 
 def read(
-    address: Annotated[
-        str, typer.Argument(help="The address of the device on its bus, as `scan` shows it; for Modbus a unit id.")
-    ],
+    address: Address,
     entry: Entry = None,
     config: ConfigFile = DEFAULT_FILE,
     with_: With = None,
-    bus: Annotated[str | None, typer.Option("--bus", help="The bus, as `scan` names it, if the entry has several.")] = None,
+    bus: BusName = None,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -37,6 +35,7 @@ def read(
     Exit code 1 if it does not answer, or has no value that could be read.
     """
     with errors_shown(as_json=as_json):
+        address, entry = address_first(address, entry, with_, config)
         found, readings, remarks = asyncio.run(_read(address, entry, with_, config, bus))
     if as_json:
         values = {reading.metric.name: {"value": reading.value, "unit": reading.metric.unit} for reading in readings}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gateway.models import PlannedRead
+from gateway.plain_numbers import share_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +43,15 @@ class Budget:
         if not self.reads:
             return "nothing has to be read"
         (name, highest), *others = self.by_device.items()
-        needed = f"needs {self.load:.2f} s of each 1.00 s"
-        return f"{needed}; {name} takes {100 * highest / self.load:.0f} %" if others and self.load > 0 else needed
+        needed = f"needs {share_text(self.load)} of its time"
+        return f"{needed}; {name} takes {100 * highest / self.load:.0f} % of that" if others and self.load > 0 else needed
 
 
 def over_budget(bus: str, budget: Budget) -> str:
     """Return a message for a bus whose planned reads exceed the limit, with what would help."""
     return (
-        f"{bus} {budget}, which is more than its load_limit of {budget.limit:.2f} s; read less often or fewer points, distribute "
-        "the devices over more buses, or raise the speed of the line"
+        f"{bus} {budget}, which is more than its load_limit of {share_text(budget.limit)}; read less often or fewer points, "
+        "distribute the devices over more buses, or raise the speed of the line"
     )
 
 

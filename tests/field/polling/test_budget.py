@@ -12,12 +12,12 @@ def read(name, group, every, seconds):
 
 def test_a_plan_is_told_as_a_person_would():
     budget = Budget((read("meter 7", "fast", 1, 0.55), read("meter 8", "fast", 1, 0.6), read("meter 8", "slow", 10, 1.9)), 0.7)
-    assert str(budget) == "needs 1.34 s of each 1.00 s; meter 8 takes 59 %"
+    assert str(budget) == "needs 134 % of its time; meter 8 takes 59 % of that"
     assert budget.by_device == pytest.approx({"meter 8": 0.79, "meter 7": 0.55})
     assert budget.by_group == pytest.approx({"fast": 1.15, "slow": 0.19})
     assert budget.stretch == pytest.approx(1.34 / 0.7)
     assert over_budget("cabinet", budget).startswith(
-        "cabinet needs 1.34 s of each 1.00 s; meter 8 takes 59 %, which is more than"
+        "cabinet needs 134 % of its time; meter 8 takes 59 % of that, which is more than"
     )
 
 

@@ -64,14 +64,14 @@ async def test_a_plan_over_the_limit_stretches_all_intervals_and_is_logged_once(
     supervisor = field.serve(SyntheticBus([device(1), device(2)]), Planning)
     await field.until(lambda: supervisor.status().stretch > 1)
     assert supervisor.status().stretch == pytest.approx(1.0 / 0.7)
-    assert caplog.text.count("bus needs 1.00 s of each 1.00 s; device 1 takes 50 %, which is more than its load_limit") == 1
+    assert caplog.text.count("bus needs 100 % of its time; device 1 takes 50 % of that, which is more than its load_limit") == 1
 
 
 async def test_a_plan_over_the_limit_is_refused_if_set_so(field, caplog, monkeypatch):
     monkeypatch.setattr("gateway.field.polling.planning.AFTER_CHANGE_SECONDS", 0.01)
     supervisor = field.serve(SyntheticBus([device(1), device(2)]), Planning, overload="refuse")
     await field.until(lambda: supervisor.problem is not None)
-    assert "it is not read, as set with `overload`: bus needs 1.00 s of each 1.00 s" in supervisor.problem
+    assert "it is not read, as set with `overload`: bus needs 100 % of its time" in supervisor.problem
 
 
 async def test_a_bug_in_the_plan_costs_only_the_plan(field, caplog, monkeypatch):
