@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -24,8 +25,10 @@ from gateway.cli.common import (
 from gateway.cli.device_keys import Key, key_of
 from gateway.config.settings import DEFAULT_FILE
 from gateway.field.children.admission import ignored_reason
-from gateway.models import parse_name
+from gateway.models import Reach, parse_name
 from gateway.state.child_alarms import alarms_of
+from gateway.state.history.observed_children import ObservedState
+from gateway.state.history.saved_states import saved_states
 from gateway.state.records import ChildRecord, Decision, FoundDevice
 from gateway.state.registry import Registry
 from gateway.state.store import Store
@@ -40,12 +43,15 @@ def list_children(context: typer.Context, config: ConfigFile = DEFAULT_FILE, *, 
     if context.invoked_subcommand is not None:
         return
     with errors_shown(as_json=as_json):
-        registry = asyncio.run(_load(_store_path(config)))
+        path = _store_path(config)
+        registry, states = asyncio.run(_load(path)), saved_states(path)
     if as_json:
         print_json(
             {
                 "gateway": _gateway_facts(registry),
-                "children": [_child_facts(registry, record) for record in registry.children.values()],
+                "children": [
+                    _child_facts(registry, record) | _reach_facts(states.get(key)) for key, record in registry.children.items()
+                ],
                 "waiting": [_device_facts(device) for device in registry.found_devices.values()],
                 "unused": [
                     {
@@ -60,14 +66,14 @@ def list_children(context: typer.Context, config: ConfigFile = DEFAULT_FILE, *, 
             }
         )
         return
-    _show(registry)
+    _show(registry, states)
 
 
-def _show(registry: Registry) -> None:
+def _show(registry: Registry, states: Mapping[str, ObservedState]) -> None:
     gateway = _gateway_facts(registry)
     out.print(f"gateway {gateway['serial_number'] or '(never started)'}: {gateway['id'] or 'not registered'}", markup=False)
     if registry.children:
-        table = Table("name", "key", "address", "sub-model", "state", box=None, padding=(0, 2, 0, 0))
+        table = Table("name", "key", "address", "sub-model", "state", "answers", box=None, padding=(0, 2, 0, 0))
         table.columns[1].no_wrap = True  # keys are copied from here
         table.columns[1].min_width = max(len(key) for key in registry.children)
         for wrapped in (table.columns[0], table.columns[3]):
@@ -76,12 +82,22 @@ def _show(registry: Registry) -> None:
         table.columns[4].min_width = max(len(record.state) for record in registry.children.values())
         for record in registry.children.values():
             child = record.child
-            cells = (child.name, child.key, f"{child.adapter} {child.bus} {child.address}", child.sub_model or "-", record.state)
+            cells: tuple[str, ...] = (
+                child.name,
+                child.key,
+                f"{child.adapter} {child.bus} {child.address}",
+                child.sub_model or "-",
+                record.state,
+            )
+            cells = (*cells, _answers(states.get(child.key)))
             table.add_row(*map(escape, cells))
         out.print(table)
         for record in registry.children.values():
             if record.problem:
                 out.print(f"\n{record.child.name}: {record.problem}", markup=False, soft_wrap=True)
+            state = states.get(record.child.key)
+            if state is not None and state.reach is Reach.SILENT and state.why:
+                out.print(f"\n{record.child.name}: silent: {state.why}", markup=False, soft_wrap=True)
             for alarm in alarms_of(registry, record.child.key):
                 out.print(f"\n{record.child.name}: {alarm}", markup=False, soft_wrap=True)
     else:
@@ -218,6 +234,21 @@ def _child_facts(registry: Registry, record: ChildRecord) -> dict[str, object]:
         "alarms": alarms_of(registry, child.key),
         "since": record.since.isoformat(),
     }
+
+
+def _answers(state: ObservedState | None) -> str:
+    """Return whether a child answered when that was last saved, and since when."""
+    if state is None or state.reach is Reach.UNKNOWN:
+        return "-"
+    since = "" if state.since is None else f" since {state.since.astimezone():%Y-%m-%d %H:%M %Z}"
+    return f"silent{since}" if state.reach is Reach.SILENT else "yes"
+
+
+def _reach_facts(state: ObservedState | None) -> dict[str, object]:
+    if state is None:
+        return {"reach": None, "reach_since": None, "silent_why": None}
+    since = None if state.since is None else state.since.isoformat()
+    return {"reach": state.reach, "reach_since": since, "silent_why": state.why}
 
 
 def _why(device: FoundDevice) -> str:

@@ -9,18 +9,15 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from gateway.cli.common import EXIT_FAILED, AsJson, err, out, print_json
+from gateway.cli.demo_dashboard import configuration_state, dashboard
 from gateway.cli.logs import start_logging
 from gateway.config.settings import StatusSection
 from gateway.demo import Demo
 from gateway.demo import demo as demo_running
-from gateway.emulator.device import Device
 from gateway.field.plugins import installed, usable
 from gateway.runtime.process import stop_on_signals
 
@@ -102,71 +99,24 @@ async def _wait(stop: asyncio.Event, seconds: float | None) -> None:
 
 async def _show(running: Demo, stop: asyncio.Event, seconds: float | None, page_url: str | None) -> None:
     emulator = running.emulator
-    out.print(f"emulated cloud    entry {emulator.entry_url}  hub {emulator.hub_url}", soft_wrap=True)
-    out.print(f"                  control {emulator.hub_url}/_emulator/", soft_wrap=True)
-    out.print(
-        "simulated plant   seven Modbus units on TCP and a line, three Bluetooth LE devices, a display and a GPS on serial ports",
-        soft_wrap=True,
-    )
-    out.print("the gateway       searches its buses, registers the devices that it finds, and sends their values", soft_wrap=True)
+    out.print(f"emulated cloud  {emulator.entry_url}, hub {emulator.hub_url}, control at /_emulator/", soft_wrap=True)
+    out.print("simulated site  seven Modbus units, three Bluetooth devices, a display and a GPS on serial ports", soft_wrap=True)
     if (page := running.gateway.page) is not None:
         await page.server.listens.wait()
-        out.print(f"its page          [bold]{page_url or page.server.address}[/]", soft_wrap=True)
-        out.print(
-            f"                  to act there, sign in with the token {page.new_token}",
-            soft_wrap=True,
-        )
-    out.print("" if seconds else "Press Ctrl-C to stop.\n")
+        out.print(f"status page     [bold]{page_url or page.server.address}[/]", soft_wrap=True)
+        out.print(f"its token       {page.new_token}", soft_wrap=True)
+    out.print("" if seconds else "Press Ctrl-C to stop.")
     if not sys.stdout.isatty():
         await _wait(stop, seconds)
-        out.print(_dashboard(running))
+        out.print(dashboard(running, width=out.width))
         return
     waiting = asyncio.create_task(_wait(stop, seconds))
     with Live(
-        _dashboard(running), console=out, auto_refresh=False
+        dashboard(running, width=out.width), console=out, auto_refresh=False
     ) as live:  # not in its own thread: the gateway runs in this one
         while not waiting.done():
-            live.update(_dashboard(running), refresh=True)
+            live.update(dashboard(running, width=out.width), refresh=True)
             await asyncio.wait({waiting}, timeout=REFRESH_SECONDS)
-
-
-def _dashboard(running: Demo) -> Group:
-    parent = running.parent
-    line = Text("not registered yet")
-    if parent is not None:
-        state = parent.state
-        line = Text(
-            f"{parent.name} [{parent.sub_model}] is {state.get('status', 'registered')}, up {state.get('uptime_seconds', 0)} s"
-        )
-    table = Table("bus", "address", "child, its latest values", "sub-model", "status", "samples")
-    table.box, table.padding, table.columns[2].ratio = None, (0, 2, 0, 0), 1
-    for (bus, address), child in sorted(running.children.items(), reverse=True):
-        samples = len(running.emulator.journal.telemetry(child.id))
-        values = ", ".join(f"{metric} {_value_text(value)}" for metric, value in child.state.items() if metric != "status")
-        cell = Text.assemble(f"{child.name or '-'}\n", (values, "dim"), overflow="ellipsis", no_wrap=True)
-        status = str(child.state.get("status", "registered"))
-        table.add_row(bus, address, cell, escape(child.sub_model or "-"), status, str(samples))
-    calls = ", ".join(f"{name} {count}" for name, count in sorted(running.emulator.journal.calls().items()))
-    buses = [Text(str(bus), style="dim") for bus in running.gateway.bus_statuses()]
-    commands = [
-        Text(f"command {command.name} to {device.name}: {command.status}{f', {command.message}' if command.message else ''}")
-        for device, command in running.commands
-    ]
-    configurations = [
-        Text(f"configuration {version} of {device.name}: {_configuration_state(device, version)}")
-        for device, version in running.configurations
-    ]
-    return Group(line, table, *commands, *configurations, *buses, Text(f"calls: {calls or 'none yet'}", style="dim"))
-
-
-def _configuration_state(device: Device, version: int) -> str:
-    return "in effect" if (device.config.applied_version or 0) >= version else "waits for its device"
-
-
-def _value_text(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _report(running: Demo) -> dict[str, object]:
@@ -212,7 +162,7 @@ def _report(running: Demo) -> dict[str, object]:
                 "device": device.name,
                 "version": version,
                 "content": device.config.values,
-                "state": _configuration_state(device, version),
+                "state": configuration_state(device, version),
             }
             for device, version in running.configurations
         ],

@@ -35,5 +35,5 @@ def _renamed(written: Any) -> Any:  # noqa: ANN401 - a method of typer
         bare = re.sub(r"^<|( range)?>$", "", name)
         return f"<{FOR_PEOPLE[bare]}>" if bare in FOR_PEOPLE else name
 
-    display_type.names_for_people = True  # type: ignore[attr-defined]
+    display_type.names_for_people = True  # type: ignore[attr-defined]  # a mark on a function, so that it is wrapped once
     return display_type

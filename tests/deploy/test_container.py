@@ -251,7 +251,7 @@ services:
 def test_the_demo_runs_in_the_same_box_and_all_its_children_are_alive(engine, composed, until):
     demo = composed(more=None, service="demo")
     until(lambda: engine.get(f"{DEMO_PAGE}/healthz")[0] == 200)
-    token = re.search(r"sign in with the token (\S+)", demo.log())[1]
+    token = re.search(r"its token +(\S+)", demo.log())[1]
 
     def standings():
         told = json.loads(engine.get(f"{DEMO_PAGE}/api/v1/children?limit=100", token)[1])
