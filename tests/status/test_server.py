@@ -146,6 +146,19 @@ async def test_the_cloud_page_shows_each_configuration_and_where_each_setting_co
     assert "is being tried" not in html
 
 
+async def test_the_devices_that_load_a_bus_are_links_and_its_words_are_plain(page, view):
+    _, html = await text_of(page, f"/buses/{encode_id('line', '/dev/serial/by-id/usb-FTDI_RS485-if00')}")
+    link = f'<a href="/children/{encode_id("sn:acme/Chiller 2")}"><bdi>Chiller 2</bdi></a>'
+    assert link in html.partition("largest planned load")[2].partition("</table>")[0]
+    assert "Used in the last minute" in html
+    assert "lately" not in html
+
+
+async def test_what_was_noted_of_a_device_that_is_silent_now_is_not_said_beside_it(page):
+    _, html = await text_of(page, f"/children/{encode_id('sn:acme/Chiller 2')}")
+    assert "Noted while it answered" in html.partition("are refused by this firmware")[0]
+
+
 async def test_the_overview_links_to_open_incidents(page, view):
     _, html = await text_of(page, "/")
     assert "2 incidents open" in html
