@@ -32,6 +32,7 @@ from gateway.status.routes.page_events import events_of
 from gateway.status.routes.probes import ProbeRoutes
 from gateway.status.routes.retry import RetryRoutes
 from gateway.status.routes.several import SeveralRoutes
+from gateway.status.routes.value_pages import ValuePages
 from gateway.status.several import SeveralResults
 from gateway.status.snapshot_cache import SnapshotCache
 from gateway.status.view import View
@@ -91,6 +92,7 @@ class StatusServer(BaseServer):
             FrameRoutes(snapshots, renderer, view.device_actions.frames),
             LifeRoutes(snapshots, renderer, self._templates, view.device_actions.life),
             SeveralRoutes(snapshots, renderer, self._templates, view.device_actions, several),
+            ValuePages(snapshots, renderer, self._templates, history, values),
             ProbeRoutes(snapshots, live, self._connections, self._work, hub_gone_limit=hub_gone_limit),
         ):
             self._add_routes(part.routes())

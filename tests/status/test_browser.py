@@ -23,6 +23,7 @@ EVERYWHERE = (
     "/events",
     "/events?kind=went",
     f"/children/{encode_id(METER)}",
+    f"/children/{encode_id(METER)}/values?metric=active_power&compare=relay",
     f"/buses/{encode_id('ble', 'hci0')}",
     "/login",
 )

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
@@ -23,6 +24,8 @@ from gateway.status.logs_view import LogsView
 from gateway.status.model import decode_id
 from gateway.status.open_causes import OpenCause, bus_cause, child_cause, gateway_cause, open_causes
 from gateway.status.render import formatting
+from gateway.status.render.chart_svg import Bands, bands
+from gateway.status.render.charts import why_no_chart
 from gateway.status.render.device_actions import DeviceActionRenderer
 from gateway.status.render.device_table import COLUMNS, GROUPS, DeviceTable, cells_of, shown_columns
 from gateway.status.render.events import event_page, event_rows
@@ -35,7 +38,7 @@ from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights, Visitor
 from gateway.status.series.levels import Kind
 from gateway.status.several import SeveralResults
-from gateway.status.snapshot import BusSummary, ChildDetails, ChildReport, Snapshot, count_by_status
+from gateway.status.snapshot import BusSummary, ChildDetails, ChildReport, NoChart, Snapshot, count_by_status
 
 MAX_PROBLEMS: Final = 20
 """Children with problems that the overview shows above the list."""
@@ -94,6 +97,8 @@ class PageAddress:
     def _of_action(cls, parts: Sequence[str]) -> PageAddress | None:
         """Return the address of a live page on which a person acts on devices."""
         match parts:
+            case ["children", word, "values"] if decode_id(word):
+                return cls("values", word)
             case ["devices", word, "look"] if decode_id(word):
                 return cls("look", word)
             case ["several", "result", word] if word:
@@ -177,6 +182,7 @@ class PageRenderer:
             "look": self._look,
             "several": lambda _address, _snapshot: RenderedPage("Several devices", {}),
             "several_result": self._several_result,
+            "values": self._values,
         }
 
     def page(self, address: PageAddress, snapshot: Snapshot, events: Sequence[TimelineEvent] = ()) -> RenderedPage | None:
@@ -304,8 +310,8 @@ class PageRenderer:
             return None
         history, at = self._history, snapshot.at
         values = headline_order(report.values, report.child.family)
-        drawn = [value.metric for value in values if value.has_history and value.kind is not Kind.WORDS][:MAX_SPARKLINES]
-        sparklines = {metric: history.sparkline_points(key, metric, until=at) for metric in drawn}
+        drawn = [value for value in values if value.has_history][:MAX_SPARKLINES]
+        sparklines = {one.metric: history.sparkline_points(key, one.metric, until=at) for one in drawn if one.kind is Kind.NUMBER}
         child, line, cloud = report.child, report.child.line, snapshot.cloud
         return RenderedPage(
             line.name,
@@ -318,9 +324,12 @@ class PageRenderer:
                 "values": self._render(
                     "_latest_values.html",
                     values=values,
-                    sparklines=sparklines,
-                    is_full=history.is_full(key),
                     setters=self.device_actions.setters(line),
+                    line=line,
+                    sparklines=sparklines,
+                    bands=self._bands(key, [one.metric for one in drawn if one.kind is not Kind.NUMBER], at),
+                    why_full=why_no_chart(NoChart.FULL, history.max_metrics),
+                    is_full=history.is_full(key),
                 ),
                 "commands": self._render("_commands.html", commands=cloud.commands_of(line.id)[:MAX_COMMANDS], on_child=True),
                 "licences": self._render("_licences.html", licences=cloud.licences_of(line.id), on_child=True),
@@ -348,6 +357,18 @@ class PageRenderer:
         if result is None:
             return None
         return RenderedPage(SEVERAL_TEXTS[result.action], {"result": self._several_renderer.region(result, snapshot)})
+
+    def _bands(self, key: str, metrics: Iterable[str], at: datetime) -> dict[str, Bands]:
+        """Return the last hour of switches and words."""
+        hours = {metric: self._history.metric_history(key, metric, until=at) for metric in metrics}
+        width = formatting.SPARKLINE_WIDTH
+        return {metric: bands(hour, at, width=width) for metric, hour in hours.items() if hour is not None and hour.at}
+
+    def _values(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
+        """Return the frame of the page of values over time, which its script keeps up to date."""
+        del snapshot
+        child = self._find_child(decode_id(address.id)[0])
+        return None if child is None else RenderedPage(child.line.name, {})
 
     def _waiting(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage:
         listing = list_waiting(snapshot.waiting, address.query)

@@ -22,6 +22,7 @@ from gateway.status.doctor_cache import DoctorReport
 from gateway.status.logs_view import LEVELS, PARTS, part_of
 from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
+from gateway.status.render.chart_texts import chart_titles, table_points
 from gateway.status.render.events import KIND_TEXTS
 from gateway.status.render.logs import LEVEL_MARKS
 from gateway.status.render.metric_texts import metric_title
@@ -88,10 +89,12 @@ class Templates:
             "sparkline": formatting.sparkline,
             "count": formatting.count,
             "with_code": with_code,
+            "points": table_points,
             "metric_title": metric_title,
             "title_of": title_of,
         }
         self._environment.globals |= {
+            "chart_titles": chart_titles,
             "edition": lambda: self.edition,
             "log_levels": LEVELS,
             "log_parts": PARTS,

@@ -1,0 +1,25 @@
+"""Prepare what the template of values over time writes out: titles with units, and the rows of its table. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from gateway.status.render.chart_svg import Line
+from gateway.status.render.metric_texts import metric_title
+from gateway.status.snapshot import MetricHistory
+
+
+def chart_titles(lines: Sequence[Line], titles: Mapping[str, str | None]) -> list[str]:
+    """Return what a person calls each line."""
+    return [metric_title(line.series.metric, titles.get(line.series.metric)) for line in lines]
+
+
+def table_points(series: MetricHistory) -> list[tuple[datetime, float, float, float]]:
+    """Return the points of a metric that have values, the latest first."""
+    rows = zip(series.at, series.low, series.mean, series.high, strict=True)
+    return [
+        (datetime.fromtimestamp(at, UTC), low, mean, high)
+        for at, low, mean, high in reversed(list(rows))
+        if low is not None and mean is not None and high is not None
+    ]
