@@ -106,7 +106,7 @@ class Gateway:
             await run_until(stop, self._reason_to_end())
             why = "it was stopped"
             if self.restart.requested.is_set():
-                why = "the cloud asked for a restart"
+                why = self.restart.why
             elif self.state.hardware.becomes_new.is_set():
                 why = "it becomes another gateway"
             elif not stop.is_set():

@@ -8,12 +8,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from gateway.runtime.diagnostics.contents import DumpCollector
 from gateway.runtime.restart import NOT_STARTED_AGAIN, Restart
 from gateway.state.history.timeline import EventKind
 from gateway.state.recovery.backups import write_backup
 from gateway.status.maintenance_view import BackupFile, Bundle
+
+ASKED_FOR: Final = "a restart was asked for on the page or by its API"
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ class Maintenance:
         self._collector = collector
         self._restart = restart
         self._record = record
+        self._one_bundle = asyncio.Lock()
         self._one_backup = asyncio.Lock()
 
     @property
@@ -44,13 +48,14 @@ class Maintenance:
 
     def restart(self) -> None:
         """End the process in order, so that what started it starts it again."""
-        log.warning("a restart was asked for on the page")
-        self._record(EventKind.OTHER, "a restart was asked for on the page")
-        self._restart.requested.set()
+        log.warning(ASKED_FOR)
+        self._record(EventKind.RESTART, ASKED_FOR)
+        self._restart.request(ASKED_FOR)
 
     async def bundle(self) -> Bundle:
         """Collect what helps to find a fault."""
-        dump = await self._collector.collect()
+        async with self._one_bundle:  # it asks doctor and reads a lot
+            dump = await self._collector.collect()
         return Bundle(name=dump.name, content=dump.content, texts=dump.texts)
 
     @asynccontextmanager
@@ -66,8 +71,8 @@ class Maintenance:
             try:
                 content = await asyncio.to_thread(write_backup, self._store, target, passphrase, may_replace=True)
                 size = (await asyncio.to_thread(target.stat)).st_size
-                log.warning("a backup was made on the page: %d children, %d samples", content.children, content.samples)
-                self._record(EventKind.OTHER, "a backup was made on the page")
+                log.warning("a backup was made for a download: %d children, %d samples", content.children, content.samples)
+                self._record(EventKind.BACKUP_MADE, "a backup was made for a download")
                 yield BackupFile(path=target, name=f"xyte-gateway-{at:%Y%m%dT%H%M%SZ}.backup", size=size)
             finally:
                 with suppress(OSError):

@@ -30,13 +30,20 @@ class Restart:
     def __init__(self, started_by: str | None = None) -> None:
         self.started_by = started_by
         self.requested = asyncio.Event()
+        self.why = ""
+        """Who asked for it, in words."""
+
+    def request(self, why: str) -> None:
+        """Request the restart."""
+        self.why = why
+        self.requested.set()
 
     async def end_process(self) -> str:
         """Request the restart and wait for the end of the process, which the caller does not survive.
 
         What it is doing stays begun in the ledger, and the next process finds out how it ended.
         """
-        self.requested.set()
+        self.request("the cloud asked for a restart")
         end: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         return await end
 

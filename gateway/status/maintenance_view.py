@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+SHORTEST_PASSPHRASE: Final = 8
+"""Characters that the passphrase of a backup has at least."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from gateway.status.operations import (
     life,
     logs,
     looks,
+    maintenance,
     retry,
     several,
     waiting,
@@ -40,6 +41,7 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     *waiting.OPERATIONS,
     *retry.OPERATIONS,
     *logs.OPERATIONS,
+    *maintenance.OPERATIONS,
 )
 """All operations: one line for each part."""
 
@@ -130,7 +132,9 @@ def _query_parameter(name: str, parameter: QueryParameter) -> Mapping[str, Any]:
 def _success_object(operation: ApiOperation) -> Mapping[str, Any]:
     if operation.response is not None:
         return _response_object(operation.summary, operation.response)
-    return {"description": operation.summary, "content": {operation.content_type: {"schema": {"type": "string"}}}}
+    is_text = operation.content_type.startswith("text/")
+    content = {} if is_text else {"contentMediaType": operation.content_type}
+    return {"description": operation.summary, "content": {operation.content_type: {"schema": {"type": "string"} | content}}}
 
 
 def _response_object(description: str, model: type[BaseModel]) -> Mapping[str, Any]:

@@ -28,6 +28,7 @@ from gateway.status.routes.html_pages import HtmlRoutes
 from gateway.status.routes.logs import LogRoutes
 from gateway.status.routes.looks import LookRoutes
 from gateway.status.routes.maintenance import MaintenanceRoutes
+from gateway.status.routes.maintenance_api import MaintenanceApi
 from gateway.status.routes.page_events import events_of
 from gateway.status.routes.probes import ProbeRoutes
 from gateway.status.routes.retry import RetryRoutes
@@ -86,6 +87,7 @@ class StatusServer(BaseServer):
             RetryRoutes(view, snapshots, self._templates),
             LogRoutes(view.logs, snapshots, renderer),
             MaintenanceRoutes(view.maintenance, snapshots, renderer),
+            MaintenanceApi(view.maintenance),
             CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
             CommandsApi(snapshots, view.device_actions.commands),
             LookRoutes(snapshots, renderer, self._templates, view.device_actions.looks),

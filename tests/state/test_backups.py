@@ -14,6 +14,8 @@ from gateway.hub import Credentials
 from gateway.models import ChildDevice
 from gateway.state.child_states import ChildState
 from gateway.state.command_ledger import RECORDS_LOST
+from gateway.state.history.opening import opened_history
+from gateway.state.history.timeline import EventKind, TimelineFilter
 from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
 from gateway.state.records import GatewayRecord
@@ -84,6 +86,16 @@ async def test_a_backup_of_a_running_gateway_begins_it_anew_on_another_disk(path
         assert state.recoveries.all[-1].kind is RecoveryKind.RESTORED
         assert state.recoveries.may_lack_children
     assert sorted(one.name for one in tmp_path.iterdir()) == ["backup", "other", "state"]
+
+
+async def test_the_timeline_tells_once_that_a_backup_was_restored(path, tmp_path):
+    write_backup(path, tmp_path / "backup", None)
+    restore_backup(tmp_path / "backup", path, None)
+    for _ in range(2):
+        async with opened_state(path, made) as state, opened_history(state):
+            (told,) = await state.timeline.events(TimelineFilter(kinds=frozenset({EventKind.BACKUP_RESTORED})), most=10)
+            assert "XG-1 with 1 children" in told.text
+            assert told.at == state.recoveries.all[-1].at
 
 
 async def test_an_old_backup_goes_on_with_the_children_that_were_registered_since(path, tmp_path):

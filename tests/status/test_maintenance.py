@@ -7,6 +7,7 @@ import pytest
 from gateway.runtime.diagnostics.contents import DumpCollector
 from gateway.runtime.maintenance import Maintenance
 from gateway.runtime.restart import Restart
+from gateway.state.history.timeline import EventKind
 from gateway.state.recovery.backups import needs_passphrase
 from gateway.state.store import Store
 from gateway.status.auth.tokens import Role
@@ -96,9 +97,10 @@ async def test_a_real_backup_is_encrypted_and_leaves_nothing_behind(tmp_path):
             assert needs_passphrase(file.path)
             assert file.size == file.path.stat().st_size > 1000
     assert [one.name for one in tmp_path.iterdir() if "download" in one.name or "backup" in one.name] == []
-    assert "a backup was made" in recorded[0][1]
     maintenance.restart()
     assert restart.requested.is_set()
+    assert "on the page" in restart.why
+    assert [kind for kind, _ in recorded] == [EventKind.BACKUP_MADE, EventKind.RESTART]
     assert maintenance.restart_problem is None
     assert Maintenance(store, None, Restart(), record=print).restart_problem is not None
 

@@ -64,6 +64,11 @@ class EventKind(StrEnum):
     WRONG_TOKEN = "wrong_token"  # noqa: S105 - a word
     ACCESS = "access"
     """A token was made or withdrawn."""
+    RESTART = "restart"
+    """A restart was asked for, on the page or by its API."""
+    BACKUP_MADE = "backup_made"
+    BACKUP_RESTORED = "backup_restored"
+    """A backup took the place of the store."""
     INCIDENT_OPENED = "incident_opened"
     INCIDENT_CLOSED = "incident_closed"
     CLOUD = "cloud"

@@ -11,14 +11,13 @@ from gateway.errors import StoreError
 from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import VISITOR
 from gateway.status.declared_routes import DeclaredRoute, get, post
-from gateway.status.maintenance_view import BackupFile, Bundle, MaintenanceView
+from gateway.status.maintenance_view import SHORTEST_PASSPHRASE, BackupFile, Bundle, MaintenanceView
 from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.rights import Rights
 from gateway.status.snapshot_cache import SnapshotCache
 from gateway.status.who_answers import RUN_ID
 from gateway.tasks import loop_time
 
-SHORTEST_PASSPHRASE: Final = 8
 KEPT_SECONDS: Final = 900.0
 """A bundle that was shown can be downloaded for so long, so that what is sent is what was read."""
 SHOWN_CHARACTERS: Final = 20_000
@@ -37,7 +36,6 @@ class MaintenanceRoutes:
         self._renderer = renderer
         self._bundle: Bundle | None = None
         self._bundle_at = 0.0
-        self._collecting = asyncio.Lock()
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the routes."""
@@ -55,8 +53,7 @@ class MaintenanceRoutes:
 
     async def collect(self, request: web.Request) -> web.Response:
         """Collect a bundle, and show what is in it."""
-        async with self._collecting:  # it asks doctor and reads a lot: once at a time
-            self._bundle, self._bundle_at = await self._view.bundle(), loop_time()
+        self._bundle, self._bundle_at = await self._view.bundle(), loop_time()
         return await self._respond(request)
 
     async def download(self, request: web.Request) -> web.Response:
@@ -64,8 +61,7 @@ class MaintenanceRoutes:
         bundle = self._shown_bundle()
         if bundle is None:
             return await self._respond(request, problem="The archive is too old. Collect it anew.", status=409)
-        headers = {"Content-Type": "application/gzip", "Content-Disposition": f'attachment; filename="{bundle.name}"'}
-        return web.Response(body=bundle.content, headers=headers)
+        return bundle_response(bundle)
 
     async def backup(self, request: web.Request) -> web.StreamResponse:
         """Respond with an encrypted backup."""
@@ -78,7 +74,7 @@ class MaintenanceRoutes:
             return await self._respond(request, problem="The two passphrases differ. No backup was made.", status=400)
         try:
             async with self._view.backup(passphrase) as file:
-                return await _send(request, file)
+                return await send_backup(request, file)
         except StoreError as error:
             return await self._respond(request, problem=f"No backup was made: {error}.", status=409)
 
@@ -90,7 +86,7 @@ class MaintenanceRoutes:
         if form.get("confirm") != "yes":
             return await self._respond(request, step="confirm")
         response = await self._respond(request, step="restarting")
-        asyncio.get_running_loop().call_later(0.5, self._view.restart)  # after this response was sent
+        restart_soon(self._view)
         return response
 
     def _shown_bundle(self) -> Bundle | None:
@@ -127,7 +123,19 @@ class MaintenanceRoutes:
         return response
 
 
-async def _send(request: web.Request, file: BackupFile) -> web.StreamResponse:
+def restart_soon(view: MaintenanceView) -> None:
+    """Restart the gateway after the response to this request was sent."""
+    asyncio.get_running_loop().call_later(0.5, view.restart)
+
+
+def bundle_response(bundle: Bundle) -> web.Response:
+    """Return a bundle as a download."""
+    headers = {"Content-Type": "application/gzip", "Content-Disposition": f'attachment; filename="{bundle.name}"'}
+    return web.Response(body=bundle.content, headers=headers)
+
+
+async def send_backup(request: web.Request, file: BackupFile) -> web.StreamResponse:
+    """Send a backup as a download."""
     response = web.StreamResponse(
         headers={
             "Content-Type": "application/octet-stream",
