@@ -120,11 +120,8 @@ class UnitRefusals:
         self.read_at = now
         over = {metric: self.points.pop(metric) for metric in metrics if metric in self.points}
         self._ask_soon_for_those_refused_with(over, now)
-        spanned = [
-            (table, address)
-            for table, address in self.boundaries
-            if table is read.table and read.address < address < read.address + read.count and at_once >= read.count
-        ]
+        # one that is not due yet is spanned only by points that lie on both sides of it, and that proves nothing
+        spanned = self._due_within(read, now) if at_once >= read.count else []
         for boundary in spanned:
             del self.boundaries[boundary]
         if over or spanned:

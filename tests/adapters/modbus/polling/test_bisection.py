@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.modbus.client.pdu import ReadRequest, Table
@@ -75,6 +75,7 @@ points = st.lists(st.builds(register, st.integers(0, 150), st.integers(1, 4)), m
 
 
 @given(points, st.sets(st.integers(0, 155), max_size=12), st.integers(4, 125))
+@example([register(0, 2), register(1, 4), register(5, 1), register(7, 2), register(8, 4)], set(), 4)
 def test_no_point_is_lost_by_bisecting_and_each_comes_once(wanted, illegal, most):
     legal = [
         point for point in wanted if is_legal(ReadRequest(Table.HOLDING, point.start, point.end - point.start), illegal, most)
@@ -98,6 +99,12 @@ def test_a_hole_that_cannot_be_read_through_costs_a_block_and_no_point():
     assert not known.points
     assert len(rounds) == 2
     assert set(known.boundaries) == {(Table.HOLDING, 5)}
+
+
+def test_a_boundary_within_a_point_that_overlaps_others_is_not_asked_for_at_each_poll():
+    rounds, known, _ = read_all([register(0, 2), register(1, 4)], set(), most=4)
+    assert len(rounds) == 2
+    assert set(known.boundaries) == {(Table.HOLDING, 1)}
 
 
 def test_a_device_that_gives_fewer_registers_than_it_may_gets_shorter_blocks():
