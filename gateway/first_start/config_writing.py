@@ -89,7 +89,7 @@ def _fix_for(folder: Path, error: OSError) -> str:
     if error.errno == errno.EROFS and is_in_container():
         return (
             f"It is mounted read-only. In docker-compose.yml, remove :ro from the line that ends in :{folder}:ro, and run docker"
-            " compose up --detach; or leave XYTE_GATEWAY_FILE out of .env: the configuration is then in the volume of the store"
+            " compose up --detach; or leave XYTE_GATEWAY_FOLDER out of .env: the configuration is then in a volume"
         )
     if error.errno == errno.EROFS:
         return "Its file system is read-only. Mount it writable, or name another file with --config"

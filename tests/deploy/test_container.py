@@ -143,12 +143,13 @@ def test_the_image_has_the_bill_of_materials_of_what_is_installed_in_it(engine):
     assert engine.docker(*inside, look).strip() == "[] True"
 
 
-def test_a_first_start_with_nothing_set_keeps_running_and_its_page_says_what_to_mend(engine, composed, until):
+def test_a_first_start_with_nothing_set_keeps_running_and_its_page_sets_it_up(engine, composed, until):
     gateway = composed(more=None)
     until(lambda: engine.get(f"{PAGE}/healthz")[0] == 200)
     token = re.search(r"status page token, shown only this once: (\S+)", gateway.log())[1]
     assert engine.get(f"{PAGE}/readyz", token)[0] == 503
-    assert "Enter the model's hardware key" in unescape(engine.get(f"{PAGE}/", token)[1])
+    assert "Set up this gateway" in unescape(engine.get(f"{PAGE}/", token)[1])
+    until(lambda: "gateway.toml" in gateway.run("ls", "/etc/xyte-gateway"))
     assert gateway.state()["Running"]
     assert engine.inspect(gateway.name)["RestartCount"] == 0
 
