@@ -35,7 +35,7 @@ REASONS: Mapping[tuple[str, ...], str] = {
     ("cloud", "partner_code"): IS_IDENTITY,
     **{
         ("cloud", key): DECIDES_WHICH_CLOUD
-        for key in ("entry_url", "hub", "hub_hosts", "ca_file", "allow_plain_http", "timeout_seconds")
+        for key in ("entry_url", "claim_url", "hub", "hub_hosts", "ca_file", "allow_plain_http", "timeout_seconds")
     },
 }
 """Sections and keys that the cloud cannot set, and why; `ONLY_THE_FILE` for all others that are not offered to it."""

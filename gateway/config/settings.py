@@ -51,6 +51,17 @@ def _url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _claim_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme == "https" and parts.hostname and parts.username is None
+    except ValueError:
+        usable = False
+    if not usable or not text.isprintable() or " " in text or len(text) > 200:
+        raise ValueError("not the address of a page; write it as https://portal.example.com/claim?sn={serial_number}")
+    return text
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -96,6 +107,11 @@ class CloudSection(_Section):
 
     entry_url: Annotated[str, AfterValidator(_url)] = Field(
         default="https://entry.xyte.io", description="provisioning server, as https://entry.xyte.io"
+    )
+    claim_url: Annotated[str, AfterValidator(_claim_url)] | None = Field(
+        default=None,
+        description="the page of your portal where this gateway is claimed, as https://portal.example.com/claim?sn={serial_number}:"
+        " the link and the QR code of the status page until it is claimed; left out, the code has the serial number",
     )
     hardware_key: SecretStr | None = Field(
         default=None, description="the model's secret from the Partner Portal, best given as environment variable or file"

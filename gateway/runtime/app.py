@@ -26,6 +26,7 @@ from gateway.runtime.background_jobs import (
     save_memory,
     store_token_uses,
 )
+from gateway.runtime.claiming import tell_how_to_claim
 from gateway.runtime.clock_watch import watch_clock
 from gateway.runtime.configuration.child_parts import ChildConfigurationParts
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
@@ -167,6 +168,12 @@ class Gateway:
             self.children.settings.run(),
             self.children.map_trials.run(),
             self.device_actions.run(),
+            tell_how_to_claim(
+                self.cloud.session,
+                state.registry,
+                self.configuration.settings.cloud.claim_url,
+                every=timing.check_for_changes_every,
+            ),
         )
 
     def _redate(self, right: Callable[[datetime], datetime]) -> None:

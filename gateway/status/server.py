@@ -18,6 +18,7 @@ from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.routes.actions import Actions
 from gateway.status.routes.child_life import LifeRoutes
 from gateway.status.routes.children_api import ChildrenApi
+from gateway.status.routes.claim import ClaimRoutes
 from gateway.status.routes.command_pages import CommandRoutes
 from gateway.status.routes.commands_api import CommandsApi
 from gateway.status.routes.events_api import EventsApi
@@ -95,6 +96,7 @@ class StatusServer(BaseServer):
             LifeRoutes(snapshots, renderer, self._templates, view.device_actions.life),
             SeveralRoutes(snapshots, renderer, self._templates, view.device_actions, several),
             ValuePages(snapshots, renderer, self._templates, history, values),
+            ClaimRoutes(snapshots),
             ProbeRoutes(snapshots, live, self._connections, self._work, hub_gone_limit=hub_gone_limit),
         ):
             self._add_routes(part.routes())

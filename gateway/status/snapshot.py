@@ -106,6 +106,10 @@ class GatewaySummary(StatusModel):
     mac: str | None = None
     is_registered: bool
     is_claimed: bool | None = Field(default=None, description="whether a customer has claimed it; null until the hub has said so")
+    claim_url: Text | None = Field(default=None, description="where it is claimed, as configured; null once it is claimed")
+    claim_text: Text | None = Field(
+        default=None, description="what the QR code contains by which it is claimed; null without one"
+    )
     device_id: Text | None = Field(default=None, description="its id in the cloud")
     hub_url: Text | None = None
     entry_url: Text | None = None

@@ -58,6 +58,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "prometheus_client": ("gateway/status/routes/metrics.py",),
     "pymodbus": ("adapters/modbus/client/connection.py", "adapters/modbus/client/pymodbus_pdus.py"),
     "rich": ("gateway/cli/*",),
+    "segno": ("gateway/status/render/qr_code.py",),
     "serial": ("adapters/serial/port/port.py",),
     "serial_asyncio": ("adapters/serial/port/port.py",),
     "typer": ("gateway/cli/*",),

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from gateway import __version__
 from gateway.cloud.rate_control import RateControl
 from gateway.config.settings import Settings
+from gateway.runtime.claiming import claim_url_of
 from gateway.runtime.parts import CloudParts
 from gateway.state.parts import StateParts
 from gateway.status.snapshot import FlashSummary, GatewaySummary, HubContact, RecoverySummary
@@ -28,14 +29,19 @@ def gateway_summary(
     record = state.registry.gateway
     credentials = None if record is None else record.credentials
     reason = cloud.enrolment.reason if credentials is None else None
+    serial_number = None if record is None else record.serial_number
+    is_unclaimed = credentials is not None and cloud.session.is_claimed is False
+    claim_url = claim_url_of(settings.cloud.claim_url, serial_number) if is_unclaimed else None
     return GatewaySummary(
         name=settings.gateway.name,
         version=__version__,
         started_at=started_at,
-        serial_number=None if record is None else record.serial_number,
+        serial_number=serial_number,
         mac=None if record is None else record.mac,
         is_registered=credentials is not None,
         is_claimed=cloud.session.is_claimed,
+        claim_url=claim_url,
+        claim_text=claim_url or serial_number if is_unclaimed else None,
         device_id=None if credentials is None else credentials.device_id,
         hub_url=None if credentials is None else credentials.hub_url,
         entry_url=settings.cloud.entry_url,
