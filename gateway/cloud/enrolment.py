@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from pydantic import SecretStr
+
 from gateway.backoff import Backoff
 from gateway.causes import Reason
 from gateway.cloud import enrolment_states
@@ -44,6 +46,7 @@ LAST_RESPONSE_SECONDS = 3.0
 CHECK_NETWORK_EVERY = timedelta(seconds=10)
 """The interval of the checks whether the network is back."""
 
+_STEPS_OF_KEY = "Copy the hardware key again from the gateway's model in the Partner Portal, and enter it on the gateway's page."
 _STEPS_OF_TAKEN = "Delete this gateway in the portal, or press Replace Device there. Then try again."
 
 
@@ -94,6 +97,9 @@ class Enrolment:
         self.tries = 0
         """How many registrations in a row have failed."""
         self.next_try: datetime | None = None
+        self.is_key_refused = False
+        """Whether the last registration failed since the cloud refuses the hardware key."""
+        self._hardware_key = configuration.settings.cloud.hardware_key
         self._wanted = asyncio.Event()
         self._ended = asyncio.Event()
         self._is_connectable = False
@@ -110,6 +116,10 @@ class Enrolment:
         self._wanted.set()
         await ended.wait()
         return self.reason
+
+    def use_hardware_key(self, key: SecretStr) -> None:
+        """Register with this key from now on."""
+        self._hardware_key = key
 
     async def prepare(self) -> None:
         """Make the identity once and store it, before anything is sent.
@@ -189,10 +199,10 @@ class Enrolment:
 
     def _registration(self, record: GatewayRecord) -> GatewayRegistration:
         section, cloud = self._configuration.settings.gateway, self._configuration.settings.cloud
-        if cloud.hardware_key is None:
+        if self._hardware_key is None:
             raise RuntimeError("the configuration was not loaded for the cloud")
         return GatewayRegistration(
-            hardware_key=cloud.hardware_key,
+            hardware_key=self._hardware_key,
             serial_number=record.serial_number,
             firmware_version=self._firmware_version,
             mac=record.mac,
@@ -211,8 +221,10 @@ class Enrolment:
         if problem != self.problem:
             until = "" if not _is_network_fault(error) else ", or as soon as the network is back"
             log.error("not registered: %s; next try %s%s", problem, in_words(timedelta(seconds=seconds)), until)
+        self.is_key_refused = isinstance(error, HubRejected) and "hardware key" in error.error.lower()
         self._wanted.clear()  # what was asked for meanwhile is what has just failed
-        self._end_attempt(Reason(problem, error.cause, _STEPS_OF_TAKEN if _is_taken(error) else reason_of(error).special_step))
+        steps = _STEPS_OF_KEY if self.is_key_refused else _STEPS_OF_TAKEN if _is_taken(error) else reason_of(error).special_step
+        self._end_attempt(Reason(problem, error.cause, steps))
         self.next_try = datetime.now().astimezone() + timedelta(seconds=seconds)
         wait = self._wait_for_network(seconds) if _is_network_fault(error) else asyncio.sleep(seconds)
         await run_until(self._wanted, wait)
@@ -220,6 +232,7 @@ class Enrolment:
 
     def _end_attempt(self, reason: Reason | None) -> None:
         self.reason = reason
+        self.is_key_refused &= reason is not None
         self.tries = 0 if reason is None else self.tries + 1
         self.tried_at = None if reason is None else datetime.now(UTC)
         ended, self._ended = self._ended, asyncio.Event()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gateway.first_start.entered_texts import QUOTES, parse_host
+from gateway.config.entered_texts import QUOTES, parse_host
 
 USUAL_UNITS: Final = "1-16, 255"
 """The unit ids that are asked where a person names none: a whole bus of 247 silent ones takes minutes."""

@@ -15,11 +15,11 @@ from gateway.config.file import file_exists, file_stamp
 from gateway.config.loading import environment_names_buses
 from gateway.config.salvage import StandInStatus, salvage
 from gateway.config.settings import Configuration, GatewaySection, StatusSection
+from gateway.config.writing import write_file
 from gateway.doctor.checks import examine
 from gateway.doctor.known_config import read_known_config
 from gateway.errors import GatewayError, SettingsError, SettingsProblem, StoreError
 from gateway.first_start.config_proposal import is_untouched_proposal, marked, propose_config
-from gateway.first_start.config_writing import write_file
 from gateway.first_start.file_correction import MOST_BYTES, shown_problem
 from gateway.first_start.search import SetupSearches
 from gateway.first_start.set_up import SetUp

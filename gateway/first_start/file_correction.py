@@ -13,8 +13,8 @@ from gateway.adapter import Adapter
 from gateway.config.loading import load_text
 from gateway.config.masked_text import mask_secrets
 from gateway.config.mistakes import problem_location
+from gateway.config.writing import copy_of, keep_copy, mode_for, why_unwritable, write_file
 from gateway.errors import SettingsError, SettingsProblem
-from gateway.first_start.config_writing import copy_of, keep_copy, mode_for, why_unwritable, write_file
 from gateway.status.setup_view import FileLine, FileToCorrect, SetupProblem
 
 log = logging.getLogger(__name__)

@@ -19,9 +19,9 @@ from gateway.config.file import file_exists
 from gateway.config.loading import load_text
 from gateway.config.mistakes import variable_for
 from gateway.config.settings import Configuration, StoreSection
+from gateway.config.writing import copy_of, keep_copy, mode_for, why_unwritable, write_file
 from gateway.errors import SettingsError, SettingsProblem, StoreError
 from gateway.first_start.config_proposal import Answers, config_from, is_untouched_proposal
-from gateway.first_start.config_writing import copy_of, keep_copy, mode_for, why_unwritable, write_file
 from gateway.first_start.file_correction import FileCorrection, shown_problem
 from gateway.first_start.search import SetupSearches
 from gateway.first_start.setup_answers import USUAL_CLOUD, SetupAnswers, answers_from

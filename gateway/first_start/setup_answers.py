@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from gateway.first_start.entered_texts import parse_entry_url, parse_guid, parse_name
+from gateway.config.entered_texts import parse_entry_url, parse_guid, parse_name
 from gateway.models import Found
 from gateway.status.model import encode_id
 from gateway.status.setup_view import FamilyChoice

@@ -12,6 +12,7 @@ from gateway.models import Finding
 from gateway.runtime.device_actions.build import DeviceActionParts
 from gateway.runtime.hardware import new_identity_problem
 from gateway.runtime.incidents.own_causes import clock_problem
+from gateway.runtime.key_change import HardwareKeyChange
 from gateway.runtime.loop_watchdog import LoopWatchdog
 from gateway.runtime.parts import CloudParts, FieldParts
 from gateway.runtime.retries import Retries
@@ -65,6 +66,7 @@ class GatewayView(Retries):
         self._found_devices = FoundDeviceSummaries(state.registry, lambda: effective().configuration.settings.models)
         self._outbox = OutboxSummarizer(state.outbox, cloud.session)
         self.device_actions = device_actions.actions
+        self.key_change = HardwareKeyChange(settings.cloud, cloud.enrolment)
         self._cloud_activity = CloudSummarizer(
             state,
             plans=lambda: cloud.session.configuration.plans,

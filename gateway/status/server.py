@@ -26,6 +26,7 @@ from gateway.status.routes.frames import FrameRoutes
 from gateway.status.routes.gateway_api import GatewayApi
 from gateway.status.routes.history_api import HistoryApi
 from gateway.status.routes.html_pages import HtmlRoutes
+from gateway.status.routes.key_change import KeyChangeRoutes
 from gateway.status.routes.logs import LogRoutes
 from gateway.status.routes.looks import LookRoutes
 from gateway.status.routes.maintenance import MaintenanceRoutes
@@ -97,6 +98,7 @@ class StatusServer(BaseServer):
             SeveralRoutes(snapshots, renderer, self._templates, view.device_actions, several),
             ValuePages(snapshots, renderer, self._templates, history, values),
             ClaimRoutes(snapshots),
+            KeyChangeRoutes(view, snapshots, self._templates),
             ProbeRoutes(snapshots, live, self._connections, self._work, hub_gone_limit=hub_gone_limit),
         ):
             self._add_routes(part.routes())

@@ -114,6 +114,7 @@ class GatewaySummary(StatusModel):
     hub_url: Text | None = None
     entry_url: Text | None = None
     problem: Text | None = Field(default=None, description="why it is not registered, in plain words")
+    is_key_refused: bool = Field(default=False, description="whether the cloud refuses its hardware key")
     cause: Cause | None = Field(default=None, description="what keeps it from being registered")
     next_step: Text | None = Field(default=None, description="what to do about it")
     tried_at: AwareDatetime | None = Field(default=None, description="time of the last registration that failed")

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gateway.models import Finding
 from gateway.status.device_actions_view import DeviceActionsView
+from gateway.status.key_change_view import KeyChangeView
 from gateway.status.logs_view import LogsView
 from gateway.status.maintenance_view import MaintenanceView
 from gateway.status.retry_view import RetryView
@@ -14,7 +15,7 @@ from gateway.status.snapshot import ChildDetails, Snapshot
 from gateway.status.timeline_view import TimelineView
 
 
-class View(RetryView, DeviceActionsView, TimelineView, Protocol):
+class View(RetryView, DeviceActionsView, TimelineView, KeyChangeView, Protocol):
     """The state of the gateway, and the few actions that a person can take on the page.
 
     An action returns `None` when it succeeds, otherwise the reason, as a text for the person who asked.

@@ -41,6 +41,7 @@ async def read_file(hub, own) -> None:
 
 CALLS = {
     "register_device": lambda hub, own: hub.register_device(GATEWAY),
+    "offer_hardware_key": lambda hub, own: hub.offer_hardware_key(GATEWAY.hardware_key),
     "bulk_register_devices": lambda hub, own: hub.bulk_register_devices([GATEWAY]),
     "register_child": lambda hub, own: hub.register_child(own, CHILD),
     "get_children": lambda hub, own: hub.get_children(own),

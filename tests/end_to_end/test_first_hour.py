@@ -18,8 +18,7 @@ pytestmark = pytest.mark.enable_socket
 
 COMMAND = Path(sys.executable).with_name("xyte-gateway")
 KEY = "0f0e0d0c-1111-4222-8333-444455556666"
-WRONG_COMMAND = Path(sys.executable).with_name("xyte-gateway")
-KEY = "0f0e0d0c-1111-4222-8333-44445555dead"
+WRONG_KEY = "0f0e0d0c-1111-4222-8333-44445555dead"
 MODEL = "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1400, "height": 900}
 
@@ -142,3 +141,27 @@ async def test_from_an_empty_folder_to_the_first_value(browser_at, cloud, plant,
         assert gateway.process.returncode is None
         assert complaints == []
         assert len(person.done) == 10, person.done
+
+
+async def test_a_key_that_the_cloud_refuses_later_is_changed_on_the_page(browser_at, cloud, port, tmp_path, until):
+    (tmp_path / "hardware_key").write_text(WRONG_KEY)
+    (tmp_path / "gateway.toml").write_text(
+        f'[cloud]\nentry_url = "{cloud.entry_url}"\nallow_plain_http = true\nhardware_key_file = "{tmp_path}/hardware_key"\n'
+    )
+    async with gateway_at(port, tmp_path) as gateway, browser_at(PHONE) as (tab, complaints):
+        await tab.goto("/")
+        await tab.fill("#token", gateway.token)
+        await tab.press("#token", "Enter")
+        await tab.click("text=Enter another hardware key")
+        await tab.fill("#key", WRONG_KEY)
+        await tab.press("#key", "Enter")
+        await tab.wait_for_selector("text=The cloud refuses this key")
+        assert WRONG_KEY not in await tab.content()
+        assert await tab.input_value("#key") == ""
+        await tab.fill("#key", f" '{KEY}' ")
+        await tab.press("#key", "Enter")
+        await until(lambda: len(cloud.cloud.devices) == 1)
+        await tab.wait_for_selector("text=Claim this gateway")
+        await until(lambda: (tmp_path / "hardware_key").read_text().strip() == KEY)
+        assert KEY not in "".join(gateway.lines)
+        assert [one for one in complaints if "409" not in one] == []

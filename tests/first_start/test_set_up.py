@@ -9,9 +9,10 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
+from gateway.config import writing
 from gateway.config.loading import load
 from gateway.emulator import Emulator
-from gateway.first_start import config_writing, set_up
+from gateway.first_start import set_up
 from gateway.first_start.configuration_wait import ConfigurationWait
 from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
@@ -276,10 +277,10 @@ async def test_a_kill_before_the_last_step_leaves_a_gateway_that_is_not_set_up(a
 
 async def test_a_file_is_there_as_before_or_as_a_whole_wherever_writing_it_ends(tmp_path, monkeypatch):
     file = tmp_path / "gateway.toml"
-    config_writing.write_file(file, "before")
-    monkeypatch.setattr(config_writing.os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    writing.write_file(file, "before")
+    monkeypatch.setattr(writing.os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(5, "Input/output error")))
     with pytest.raises(OSError, match="Input/output"):
-        config_writing.write_file(file, "after")
+        writing.write_file(file, "after")
     assert file.read_text() == "before"
     assert list(tmp_path.iterdir()) == [file]
 

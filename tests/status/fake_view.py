@@ -61,12 +61,21 @@ def now():
     return datetime.now(UTC)
 
 
+class FakeKeyChange:
+    def refusal(self):
+        return "It is registered."
+
+    async def change(self, entered):
+        return self.refusal()
+
+
 class FakeView:
     def __init__(self):
         self.history = History()
         self.logs = fake_logs.FakeLogs()
         self.maintenance = fake_maintenance.FakeMaintenance()
         self.device_actions = fake_device_actions.fake_device_actions(self)
+        self.key_change = FakeKeyChange()
         self.gateway = GatewaySummary(
             name="Plant room north",
             version="0.4.0",

@@ -46,6 +46,7 @@ def gateway_summary(
         hub_url=None if credentials is None else credentials.hub_url,
         entry_url=settings.cloud.entry_url,
         problem=None if reason is None else reason.text,
+        is_key_refused=credentials is None and cloud.enrolment.is_key_refused,
         cause=None if reason is None else reason.cause,
         next_step=None if reason is None else reason.next_step,
         tried_at=cloud.enrolment.tried_at if credentials is None else None,
