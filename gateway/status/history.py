@@ -92,7 +92,8 @@ class History:
         """
         history = self._history_of(child)
         for _, metric, value, at in values:
-            if metric.name not in history.records:
+            known = history.records.get(metric.name)
+            if known is None or known.at == NEVER:  # of some, values over time were restored before
                 record = history.record_of(metric)
                 record.value, record.at = value, at
         for change in changes:
@@ -131,7 +132,8 @@ class History:
         history = self._merged(child)
         if history is None:
             return ()
-        return tuple(_latest_value(name, record) for name, record in sorted(history.records.items()))
+        known = ((name, record) for name, record in sorted(history.records.items()) if record.at != NEVER)
+        return tuple(_latest_value(name, record) for name, record in known)
 
     def metrics(self, child: str) -> tuple[Metric, ...]:
         """Return the metrics of this child, in the order in which they came first."""

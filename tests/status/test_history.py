@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gateway.causes import Reason
 from gateway.models import Block, Metric, MetricRow, Reach, Reading
 from gateway.status.history import MAX_CHANGES, MAX_METRICS_PER_CHILD, History
-from gateway.status.series.levels import BINS, Kind
+from gateway.status.series.levels import BINS, Bin, Kind
 from gateway.status.series.records import MAX_WORD_LENGTH, MAX_WORDS, OTHER_WORD
 
 START = datetime(2025, 2, 3, 4, 0, 0, tzinfo=UTC)
@@ -313,3 +313,14 @@ def test_a_switch_that_sends_a_number_is_a_number_from_then_on_and_a_word_betwee
     assert series.kind is Kind.NUMBER
     assert series.mean == (1, 0, 7.5, 8.5)
     assert history.latest_values("pump")[0].value == 8.5
+
+
+def test_a_last_value_of_before_the_start_is_known_also_where_values_over_time_are():
+    history, at = History(), datetime(2026, 11, 29, 8, tzinfo=UTC)
+    history.restore("a", "power", "W", Kind.NUMBER, {int(at.timestamp()) // 300: Bin(1.0, 2.0, 3.0)}, int(at.timestamp()) // 30)
+    assert history.latest_values("a") == ()
+    history.restore_last("a", [Reading("a", Metric("power", "W"), 21.5, at), Reading("a", Metric("state"), "on", at)], [])
+    assert [(one.metric, one.value, one.at) for one in history.latest_values("a")] == [("power", 21.5, at), ("state", "on", at)]
+    history.take([Reading("a", Metric("power", "W"), 22.0, at + timedelta(hours=1))])
+    history.restore_last("a", [Reading("a", Metric("power", "W"), 21.5, at)], [])
+    assert history.latest_values("a")[0].value == 22.0
