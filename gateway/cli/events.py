@@ -28,7 +28,10 @@ T = TypeVar("T")
 
 Device = Annotated[str | None, typer.Option("--device", help="Only events of this device: its key or its name.")]
 Bus = Annotated[str | None, typer.Option("--bus", help="Only events of this bus and its devices.")]
-Kinds = Annotated[list[EventKind] | None, typer.Option("--kind", help="Only events of this kind; may be given several times.")]
+Kinds = Annotated[
+    list[EventKind] | None,
+    typer.Option("--kind", metavar="KIND", help=f"Only events of this kind; may be given several times: {', '.join(EventKind)}."),
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=100_000, help="The latest so many.")]
 Follow = Annotated[
     bool, typer.Option("--follow", "-f", help="Go on with what happens next; it is in the file up to a minute later.")
