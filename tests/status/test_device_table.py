@@ -86,7 +86,7 @@ async def test_without_scripts_a_form_and_links_do_the_same(browse):
 
 async def test_on_a_phone_a_search_jumps_to_what_it_found(browse):
     window = await browse(viewport=PHONE)
-    cells = "[...document.querySelectorAll('#children td, #children th')]"
+    cells = "[...document.querySelectorAll('#children td, #children th, #children .mark')]"
     widest = f"Math.max(...{cells}.map((one) => one.getBoundingClientRect().right))"
     assert await window.tab.evaluate(widest) <= PHONE["width"] - 16, "no row is wider than the screen"
     await window.tab.fill("#search", "roof")
