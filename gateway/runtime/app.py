@@ -81,7 +81,7 @@ class Gateway:
 
         Raises:
             StoreDamaged: a damaged page was met in the store; built anew, the gateway goes on with what can be read of it.
-            BeginAnew: a person decided that this machine is another gateway; built anew, it is.
+            BeginAnew: a person decided that this machine is another gateway, or confirmed a backup; built anew, it is so.
         """
         damage: list[BaseException] = []
         try:
@@ -105,13 +105,7 @@ class Gateway:
                 works = (self.page.server.run(), forget_removed_children(self.state.registry, self.page.history))
                 others += [group.create_task(_part(work, end_seconds=FIELD_STOP_SECONDS)) for work in works]
             await run_until(stop, self._reason_to_end())
-            why = "it was stopped"
-            if self.restart.requested.is_set():
-                why = self.restart.why
-            elif self.state.hardware.becomes_new.is_set():
-                why = "it becomes another gateway"
-            elif not stop.is_set():
-                why = "its store is damaged"
+            why = self._why_it_ends(stop)
             log.info("stopping: %s", why)
             self.state.events.report(None, "gateway_stopped", "gateway", f"version {__version__}: {why}")
             if self.restart.requested.is_set():
@@ -126,14 +120,31 @@ class Gateway:
         log.info("stopped; %d samples are kept for the next start", outbox.depth)
         if unstored := self.field.sampler.unstored:
             log.error("%d samples are lost with this stop, and in no account: the store did not take them", unstored)
-        if self.state.store.is_damaged.is_set() and not stop.is_set():
+        if not stop.is_set():
+            self._demand_to_begin_anew()
+
+    def _why_it_ends(self, stop: asyncio.Event) -> str:
+        if self.restart.requested.is_set():
+            return self.restart.why
+        if self.restart.begins_anew.is_set():
+            return "a backup takes the place of its store"
+        if self.state.hardware.becomes_new.is_set():
+            return "it becomes another gateway"
+        return "it was stopped" if stop.is_set() else "its store is damaged"
+
+    def _demand_to_begin_anew(self) -> None:
+        """Raise what has the gateway built anew, where anything does."""
+        if self.state.store.is_damaged.is_set():
             raise StoreDamaged(f"{self.state.store.path} is damaged: {self.state.store.problem}")
-        if self.state.hardware.becomes_new.is_set() and not stop.is_set():
+        if self.restart.begins_anew.is_set():
+            self.restart.begins_anew.clear()
+            raise BeginAnew("a backup takes the place of its store")
+        if self.state.hardware.becomes_new.is_set():
             raise BeginAnew("a person decided that this machine is another gateway")
 
     async def _reason_to_end(self) -> None:
         """Return when a restart was requested, or when the gateway has to be built anew."""
-        events = (self.restart.requested, self.state.store.is_damaged, self.state.hardware.becomes_new)
+        events = (self.restart.requested, self.restart.begins_anew, self.state.store.is_damaged, self.state.hardware.becomes_new)
         reasons = {asyncio.create_task(event.wait()) for event in events}
         try:
             await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)

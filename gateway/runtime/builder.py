@@ -71,11 +71,13 @@ from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
 from gateway.runtime.page import build_page
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.restart import Restart
+from gateway.runtime.restores import Restores
 from gateway.runtime.timeline.recorder import TimelineRecorder
 from gateway.runtime.view import GatewayView
 from gateway.state.history.opening import opened_history
 from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
+from gateway.state.recovery.uploaded_backups import restore_confirmed
 from gateway.state.registry import Registry
 from gateway.state.store import Store
 from gateway.status.history import History
@@ -115,6 +117,7 @@ async def build(
     restart = restart if restart is not None else Restart()
     examine = partial(examine_running, configuration, adapters)
     history = History(rank=metric_rank) if settings.status.enabled else None
+    await asyncio.to_thread(restore_confirmed, settings.store.path)
     async with (
         recording_log() as recent_log,
         switching_log_level() as level_switch,
@@ -185,6 +188,7 @@ async def build(
         view.logs = LogAccess(masked_lines, level_switch)
         collector = dump_collector(state, field.fleet, diagnosis)
         view.maintenance = Maintenance(settings.store.path, collector, restart, record=state.timeline.record)
+        view.restores = Restores(state, restart, most_bytes=most_upload_bytes(settings))
         page = None if history is None or kept_values is None else build_page(configuration, state, view, history, kept_values)
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,
@@ -226,6 +230,11 @@ async def build_state(store: Store, settings: Settings) -> StateParts:
     )
     await state.load()
     return state
+
+
+def most_upload_bytes(settings: Settings) -> int:
+    """Return how large a backup may be that is uploaded on the page: some more than the store itself may become."""
+    return (2 * settings.store.most_mb + 256) << 20
 
 
 def build_watch(

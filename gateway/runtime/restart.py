@@ -30,6 +30,8 @@ class Restart:
     def __init__(self, started_by: str | None = None) -> None:
         self.started_by = started_by
         self.requested = asyncio.Event()
+        self.begins_anew = asyncio.Event()
+        """A request to build the gateway anew in this process, with the backup that was confirmed."""
         self.why = ""
         """Who asked for it, in words."""
 

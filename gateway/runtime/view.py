@@ -27,7 +27,7 @@ from gateway.state.parts import StateParts
 from gateway.state.records import Decision
 from gateway.state.recovery.hardware_question import IdentityDecision
 from gateway.status.logs_view import LogsView
-from gateway.status.maintenance_view import MaintenanceView
+from gateway.status.maintenance_view import MaintenanceView, RestoreView
 from gateway.status.snapshot import ChildDetails, Snapshot
 
 NO_QUESTION = "nothing is to be decided (any more)"
@@ -40,6 +40,8 @@ class GatewayView(Retries):
     logs: LogsView
     """Set before the page is built."""
     maintenance: MaintenanceView
+    """The same."""
+    restores: RestoreView
     """The same."""
 
     def __init__(

@@ -7,6 +7,7 @@ import errno
 import logging
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
+from itertools import count
 from typing import Final
 
 from aiohttp import web
@@ -37,6 +38,7 @@ BIND_RETRY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 0.5
 REST_SECONDS: Final = 75.0
 """A connection may rest so long between two requests: longer than common proxies let theirs rest."""
+_NUMBERS: Final = count(1)
 LINGER_SECONDS: Final = 2.0
 """The rest of a body that nobody reads is waited for so long."""
 
@@ -61,6 +63,7 @@ class BaseServer:
             most_body_bytes: a larger body is refused.
         """
         sign_in_help = sign_in_help or SignInHelp()
+        self._number = next(_NUMBERS)
         self._endpoint = endpoint
         self._gateway_name = sign_in_help.gateway
         self.listens = asyncio.Event()
@@ -73,7 +76,9 @@ class BaseServer:
         self._work = WorkBudget()
         self._routes = RouteTable()
         self._middleware = AuthMiddleware(
-            auth, self._templates, self._work, self._routes.needs_of_request, trusted_proxies=endpoint.trusted_proxies
+            *(auth, self._templates, self._work, self._routes.needs_of_request),
+            reads_its_body=self._routes.reads_its_body,
+            trusted_proxies=endpoint.trusted_proxies,
         )
         self._application = web.Application(client_max_size=most_body_bytes, middlewares=self._middleware.middlewares)
         self._application.on_response_prepare.append(self._middleware.add_security_headers)
@@ -84,11 +89,15 @@ class BaseServer:
         """Add routes, each with the right that it needs."""
         self._routes.add(self._application, routes)
 
+    def _run_id(self) -> str:
+        """Return another id for each page that this process serves: it builds the gateway anew after a restore."""
+        return f"{RUN_ID}-{self._number}"
+
     async def _healthz(self, request: web.Request) -> web.Response:
         """Respond, which shows that the event loop turns, and say who this is."""
         del request
         store = await asyncio.to_thread(store_id, self._endpoint.store)
-        return json_response(Health(gateway=self._gateway_name, store_id=store, run_id=RUN_ID))
+        return json_response(Health(gateway=self._gateway_name, store_id=store, run_id=self._run_id()))
 
     async def _listen(self, stack: AsyncExitStack) -> None:
         """Listen until the stack ends; try again for as long as the address cannot be bound."""

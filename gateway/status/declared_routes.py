@@ -7,7 +7,7 @@ answers nobody.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from aiohttp import web
@@ -27,6 +27,8 @@ class DeclaredRoute:
     path: str
     handler: Handler
     needs: Rights
+    reads_its_body: bool = field(default=False, kw_only=True)
+    """Its body may be large, and only the handler reads it, with bounds of its own."""
 
 
 def get(path: str, handler: Handler, *, needs: Rights) -> DeclaredRoute:
@@ -44,6 +46,7 @@ class RouteTable:
 
     def __init__(self) -> None:
         self._needs: dict[web.AbstractRoute, Rights] = {}
+        self._reading: set[web.AbstractRoute] = set()
 
     def add(self, application: web.Application, routes: Iterable[DeclaredRoute]) -> None:
         """Add routes to an application."""
@@ -52,10 +55,16 @@ class RouteTable:
             methods = ("GET", "HEAD") if one.method == "GET" else (one.method,)
             added = [resource.add_route(method, one.handler) for method in methods]
             self._needs.update(dict.fromkeys(added, one.needs))
+            if one.reads_its_body:
+                self._reading.update(added)
 
     def needs_of(self, route: web.AbstractRoute) -> Rights | None:
         """Return what this route needs; `None` when that is not declared."""
         return self._needs.get(route)
+
+    def reads_its_body(self, request: web.Request) -> bool:
+        """Return whether the handler of a request reads its body itself."""
+        return request.match_info.route in self._reading
 
     def needs_of_request(self, request: web.Request) -> Rights:
         """Return what a request needs.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,3 +51,52 @@ class MaintenanceView(Protocol):
         Raises:
             StoreError: it cannot be written; the text says why.
         """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorePlan:
+    """A backup that was uploaded and checked, and what a restore of it would replace."""
+
+    token: str
+    """Names it when it is confirmed."""
+    serial_number: str
+    """Of the gateway in it."""
+    children: int
+    samples: int
+    """How many samples wait for the cloud in it."""
+    own_serial_number: str | None
+    """Of the gateway that runs; `None` before it has one."""
+    own_children: int
+    waiting: int
+    """How many samples of the gateway that runs wait for the cloud."""
+    added: tuple[str, ...]
+    """The names of its children that the backup does not have."""
+
+    @property
+    def is_same_gateway(self) -> bool:
+        """Whether it is a backup of the gateway that runs."""
+        return self.serial_number == self.own_serial_number
+
+
+class RestoreView(Protocol):
+    """The restore of a backup that is uploaded."""
+
+    most_bytes: int
+    """A larger file is refused."""
+
+    async def check(self, chunks: AsyncIterator[bytes], passphrase: str) -> RestorePlan:
+        """Take the content of a file, check it, and return what a restore would replace.
+
+        Raises:
+            StoreError: it cannot be restored; the text says why.
+        """
+
+    async def restore(self, token: str) -> None:
+        """Build the gateway anew with the file that was checked.
+
+        Raises:
+            StoreError: there is none with this token, or it cannot be used.
+        """
+
+    def cancel(self) -> None:
+        """Discard the file that was checked."""

@@ -33,6 +33,7 @@ from gateway.status.routes.maintenance import MaintenanceRoutes
 from gateway.status.routes.maintenance_api import MaintenanceApi
 from gateway.status.routes.page_events import events_of
 from gateway.status.routes.probes import ProbeRoutes
+from gateway.status.routes.restore import RestoreRoutes
 from gateway.status.routes.retry import RetryRoutes
 from gateway.status.routes.several import SeveralRoutes
 from gateway.status.routes.value_pages import ValuePages
@@ -80,6 +81,7 @@ class StatusServer(BaseServer):
         doctor = self._doctor = DoctorCache(view)
         live = self._live = LiveUpdates(self._render, every=update_every)
         actions = Actions(view, snapshots)
+        maintenance = MaintenanceRoutes(view.maintenance, snapshots, renderer, self._run_id)
         for part in (
             HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions, view),
             GatewayApi(snapshots, doctor, actions),
@@ -88,7 +90,8 @@ class StatusServer(BaseServer):
             HistoryApi(snapshots, view.child, history, values),
             RetryRoutes(view, snapshots, self._templates),
             LogRoutes(view.logs, snapshots, renderer),
-            MaintenanceRoutes(view.maintenance, snapshots, renderer),
+            maintenance,
+            RestoreRoutes(view.restores, maintenance),
             MaintenanceApi(view.maintenance),
             CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
             CommandsApi(snapshots, view.device_actions.commands),

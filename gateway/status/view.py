@@ -9,7 +9,7 @@ from gateway.models import Finding
 from gateway.status.device_actions_view import DeviceActionsView
 from gateway.status.key_change_view import KeyChangeView
 from gateway.status.logs_view import LogsView
-from gateway.status.maintenance_view import MaintenanceView
+from gateway.status.maintenance_view import MaintenanceView, RestoreView
 from gateway.status.retry_view import RetryView
 from gateway.status.snapshot import ChildDetails, Snapshot
 from gateway.status.timeline_view import TimelineView
@@ -28,6 +28,10 @@ class View(RetryView, DeviceActionsView, TimelineView, KeyChangeView, Protocol):
     @property
     def maintenance(self) -> MaintenanceView:
         """Diagnostics, backup and restart."""
+
+    @property
+    def restores(self) -> RestoreView:
+        """The restore of a backup that is uploaded."""
 
     async def snapshot(self) -> Snapshot:
         """Return the current state. Called at most once a second, however many pages are open."""

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from gateway.errors import StoreError
-from gateway.status.maintenance_view import BackupFile, Bundle
+from gateway.status.maintenance_view import BackupFile, Bundle, RestorePlan
 
 
 class FakeMaintenance:
@@ -34,3 +34,31 @@ class FakeMaintenance:
             path = Path(folder, "made")
             path.write_bytes(self.content)  # noqa: ASYNC240 - a test
             yield BackupFile(path=path, name="xyte-gateway-20261129T120000Z.backup", size=len(self.content))
+
+
+class FakeRestores:
+    """A restore that is only shown: every file that begins with b"backup" can be restored."""
+
+    def __init__(self):
+        self.most_bytes = 1 << 20
+        self.checked = []
+        self.restored = []
+        self.cancelled = 0
+
+    async def check(self, chunks, passphrase):
+        content = b"".join([chunk async for chunk in chunks])
+        self.checked.append((content, passphrase))
+        if not content.startswith(b"backup"):
+            raise StoreError("the file is no backup of a gateway")
+        return RestorePlan(
+            token="plan-1", serial_number="XG-<b>1", children=3, samples=1, own_serial_number="XG-<b>1", own_children=5,
+            waiting=1234, added=("Meter <i>", "Pump"),
+        )  # fmt: skip
+
+    async def restore(self, token):
+        if token != "plan-1":
+            raise StoreError("the file was checked too long ago")
+        self.restored.append(token)
+
+    def cancel(self):
+        self.cancelled += 1

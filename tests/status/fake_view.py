@@ -74,6 +74,7 @@ class FakeView:
         self.history = History()
         self.logs = fake_logs.FakeLogs()
         self.maintenance = fake_maintenance.FakeMaintenance()
+        self.restores = fake_maintenance.FakeRestores()
         self.device_actions = fake_device_actions.fake_device_actions(self)
         self.key_change = FakeKeyChange()
         self.gateway = GatewaySummary(

@@ -125,6 +125,6 @@ async def test_a_browser_previews_the_diagnostics_and_finds_back_after_a_restart
         await tab.get_by_role("button", name="Restart …").click()
         await tab.get_by_role("button", name="Restart now").click()
         await tab.get_by_text("comes back by itself").wait_for()
-        monkeypatch.setattr("gateway.status.base_server.RUN_ID", "another")
+        monkeypatch.setattr(page.server, "_number", -1)
         await tab.get_by_role("heading", name="Diagnostics").wait_for()
         assert complaints == []

@@ -76,11 +76,11 @@ def write_backup(store: Path, target: Path, passphrase: str | None, *, may_repla
     plain = real.with_name(f"{real.name}.backup") if passphrase is not None else target.with_name(f"{target.name}.new")
     new = target.with_name(f"{target.name}.new")
     with _told(f"{target} cannot be written"), _removed_at_the_end(plain, new):
-        _create(plain)
+        create_private(plain)
         read_store(store, lambda db: _copy(db, plain))
         content = _content_of(plain, is_encrypted=passphrase is not None)
         if passphrase is not None:
-            _create(new)
+            create_private(new)
             with plain.open("rb") as source, new.open("r+b") as out:
                 encrypt(source, out, passphrase)
         with new.open("rb") as written:
@@ -103,8 +103,14 @@ def needs_passphrase(backup: Path) -> bool:
         raise StoreError(f"{backup} cannot be read: {error.strerror}") from error
 
 
-def restore_backup(backup: Path, store: Path, passphrase: str | None) -> Restored:
+def restore_backup(backup: Path, store: Path, passphrase: str | None, *, name: str | None = None) -> Restored:
     """Put a backup in the place of the store, which no gateway may use, and keep the former store beside it. May block.
+
+    Args:
+        backup: the file.
+        store: the store.
+        passphrase: decrypts an encrypted one.
+        name: what the record of the restore calls it; by default, its file name.
 
     Raises:
         StoreError: it is refused, with the reason, and the former store is as it was.
@@ -120,18 +126,10 @@ def restore_backup(backup: Path, store: Path, passphrase: str | None) -> Restore
         lock.acquire_folder()
         try:
             undo_interrupted(store)
-            is_encrypted_file = needs_passphrase(backup)
-            _create(new)
-            if Path(f"{real_path(backup)}-wal").exists():  # a store that was kept aside, or copied with its log
-                _copy_with_log(backup, new)
-            else:
-                with backup.open("rb") as source, new.open("r+b") as out:
-                    if is_encrypted_file:
-                        decrypt(source, out, passphrase or "")
-                    else:
-                        shutil.copyfileobj(source, out)
-            content = _content_of(new, is_encrypted=is_encrypted_file, name=backup)
-            _prepare(new, f"a backup was restored: {backup.name}, of {content.serial_number} with {content.children} children")
+            content = unpack_backup(backup, new, passphrase)
+            _prepare(
+                new, f"a backup was restored: {name or backup.name}, of {content.serial_number} with {content.children} children"
+            )
             with new.open("rb") as written:
                 os.fsync(written.fileno())
             replaced = _keep_former_store(real)
@@ -142,6 +140,32 @@ def restore_backup(backup: Path, store: Path, passphrase: str | None) -> Restore
         finally:
             lock.release()
     return Restored(content=content, replaced=replaced, replaced_mirror=replaced_mirror)
+
+
+def unpack_backup(backup: Path, target: Path, passphrase: str | None, *, name: str | None = None) -> BackupContent:
+    """Write the store that is in a backup into a file that only its owner may read, and check all of it. May block.
+
+    Args:
+        backup: the file.
+        target: the file to write.
+        passphrase: decrypts an encrypted one.
+        name: what errors call the backup; by default, its path.
+
+    Raises:
+        StoreError: it is refused, with the reason.
+        OSError: one of the files fails.
+    """
+    is_encrypted_file = needs_passphrase(backup)
+    create_private(target)
+    if Path(f"{real_path(backup)}-wal").exists():  # a store that was kept aside, or copied with its log
+        _copy_with_log(backup, target)
+    else:
+        with backup.open("rb") as source, target.open("r+b") as out:
+            if is_encrypted_file:
+                decrypt(source, out, passphrase or "")
+            else:
+                shutil.copyfileobj(source, out)
+    return _content_of(target, is_encrypted=is_encrypted_file, name=name or str(backup))
 
 
 def _copy(db: Transaction, to: Path) -> None:
@@ -163,9 +187,9 @@ def _copy_with_log(backup: Path, to: Path) -> None:
         raise StoreError(f"{backup} is damaged, or no backup of a gateway: {error}") from error
 
 
-def _content_of(file: Path, *, is_encrypted: bool, name: Path | None = None) -> BackupContent:
+def _content_of(file: Path, *, is_encrypted: bool, name: str | None = None) -> BackupContent:
     """Return what is in the file of a store, after a check of all of it."""
-    name = file if name is None else name
+    name = str(file) if name is None else name
     with file.open("rb") as beginning:
         if beginning.read(len(SQLITE_MAGIC)) != SQLITE_MAGIC:
             raise StoreError(f"{name} is no backup of a gateway")
@@ -185,7 +209,7 @@ def _content_of(file: Path, *, is_encrypted: bool, name: Path | None = None) -> 
         raise StoreError(f"{name} is damaged, or no backup of a gateway: {error}") from error
 
 
-def _facts(db: Transaction, name: Path, *, schema: int, is_encrypted: bool) -> BackupContent:
+def _facts(db: Transaction, name: str, *, schema: int, is_encrypted: bool) -> BackupContent:
     tables = {table for (table,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if not {"gateway", "children", "outbox"} <= tables:
         raise StoreError(f"{name} is no backup of a gateway: it is a database of something else")
@@ -237,7 +261,8 @@ def _keep_foreign_mirror(store: Path, serial_number: str) -> Path | None:
     return kept
 
 
-def _create(file: Path) -> None:
+def create_private(file: Path) -> None:
+    """Make an empty file that only its owner may read, in the place of another one."""
     file.unlink(missing_ok=True)  # of a run that was killed
     os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 

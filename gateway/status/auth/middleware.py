@@ -71,10 +71,12 @@ class AuthMiddleware:
         work: WorkBudget,
         needs_of_request: NeedsOfRequest,
         *,
+        reads_its_body: Callable[[web.Request], bool] = lambda request: False,
         trusted_proxies: Networks = (),
     ) -> None:
         self._auth = auth
         self._needs_of_request = needs_of_request
+        self._reads_its_body = reads_its_body
         self._work = work
         self._templates = templates
         self._trusted_proxies = trusted_proxies
@@ -140,7 +142,7 @@ class AuthMiddleware:
             return refusal
         if not is_action and visitor.rights < needs:
             return self._may_not_see(request, visitor, needs, access)
-        if is_action:
+        if is_action and not self._reads_its_body(request):
             await _read_body(request)
         connection_of(request.transport).enter(Phase.WORKING)
         return await handler(request)

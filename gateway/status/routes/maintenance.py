@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -11,11 +12,10 @@ from gateway.errors import StoreError
 from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import VISITOR
 from gateway.status.declared_routes import DeclaredRoute, get, post
-from gateway.status.maintenance_view import SHORTEST_PASSPHRASE, BackupFile, Bundle, MaintenanceView
+from gateway.status.maintenance_view import SHORTEST_PASSPHRASE, BackupFile, Bundle, MaintenanceView, RestorePlan
 from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.rights import Rights
 from gateway.status.snapshot_cache import SnapshotCache
-from gateway.status.who_answers import RUN_ID
 from gateway.tasks import loop_time
 
 KEPT_SECONDS: Final = 900.0
@@ -30,8 +30,11 @@ WRITE_SECONDS: Final = 60.0
 class MaintenanceRoutes:
     """Handlers of `/maintenance`."""
 
-    def __init__(self, view: MaintenanceView, snapshots: SnapshotCache, renderer: PageRenderer) -> None:
+    def __init__(
+        self, view: MaintenanceView, snapshots: SnapshotCache, renderer: PageRenderer, run_id: Callable[[], str]
+    ) -> None:
         self._view = view
+        self._run_id = run_id
         self._snapshots = snapshots
         self._renderer = renderer
         self._bundle: Bundle | None = None
@@ -49,18 +52,18 @@ class MaintenanceRoutes:
 
     async def page(self, request: web.Request) -> web.Response:
         """Respond with the page."""
-        return await self._respond(request)
+        return await self.respond(request)
 
     async def collect(self, request: web.Request) -> web.Response:
         """Collect a bundle, and show what is in it."""
         self._bundle, self._bundle_at = await self._view.bundle(), loop_time()
-        return await self._respond(request)
+        return await self.respond(request)
 
     async def download(self, request: web.Request) -> web.Response:
         """Respond with the bundle that was shown."""
         bundle = self._shown_bundle()
         if bundle is None:
-            return await self._respond(request, problem="The archive is too old. Collect it anew.", status=409)
+            return await self.respond(request, problem="The archive is too old. Collect it anew.", status=409)
         return bundle_response(bundle)
 
     async def backup(self, request: web.Request) -> web.StreamResponse:
@@ -69,23 +72,23 @@ class MaintenanceRoutes:
         passphrase, again = form.get("passphrase", ""), form.get("again", "")
         if len(passphrase) < SHORTEST_PASSPHRASE:
             text = f"The passphrase has at least {SHORTEST_PASSPHRASE} characters. No backup was made."
-            return await self._respond(request, problem=text, status=400)
+            return await self.respond(request, problem=text, status=400)
         if passphrase != again:
-            return await self._respond(request, problem="The two passphrases differ. No backup was made.", status=400)
+            return await self.respond(request, problem="The two passphrases differ. No backup was made.", status=400)
         try:
             async with self._view.backup(passphrase) as file:
                 return await send_backup(request, file)
         except StoreError as error:
-            return await self._respond(request, problem=f"No backup was made: {error}.", status=409)
+            return await self.respond(request, problem=f"No backup was made: {error}.", status=409)
 
     async def restart(self, request: web.Request) -> web.Response:
         """Restart the gateway, once that is confirmed."""
         form = await read_form(request)
         if (problem := self._view.restart_problem) is not None:
-            return await self._respond(request, problem=f"Not restarted: {problem}.", status=409)
+            return await self.respond(request, problem=f"Not restarted: {problem}.", status=409)
         if form.get("confirm") != "yes":
-            return await self._respond(request, step="confirm")
-        response = await self._respond(request, step="restarting")
+            return await self.respond(request, step="confirm")
+        response = await self.respond(request, step="restarting")
         restart_soon(self._view)
         return response
 
@@ -94,9 +97,16 @@ class MaintenanceRoutes:
             self._bundle = None
         return self._bundle
 
-    async def _respond(
-        self, request: web.Request, *, problem: str | None = None, status: int = 200, step: str = ""
+    async def respond(
+        self,
+        request: web.Request,
+        *,
+        problem: str | None = None,
+        status: int = 200,
+        step: str = "",
+        plan: RestorePlan | None = None,
     ) -> web.Response:
+        """Respond with the page, at one step of what it offers."""
         bundle = self._shown_bundle()
         files = (
             ()
@@ -116,7 +126,8 @@ class MaintenanceRoutes:
             problem=problem,
             restart_problem=self._view.restart_problem,
             step=step,
-            run_id=RUN_ID,
+            run_id=self._run_id(),
+            plan=plan,
         )
         response = web.Response(text=html, content_type="text/html", status=status)
         response.enable_compression()
