@@ -144,7 +144,8 @@ class History:
         """Return the last values of these metrics of this child, without those that it does not have."""
         history = self._merged(child)
         records = {} if history is None else history.records
-        return [_latest_value(metric, records[metric]) for metric in metrics if metric in records]
+        known = ((metric, records[metric]) for metric in metrics if metric in records)
+        return [_latest_value(metric, record) for metric, record in known if record.at != NEVER]
 
     def failures(self, child: str) -> tuple[FailureCount, ...]:
         """Return how many transactions of this child failed, by kind, the most frequent first."""

@@ -75,6 +75,25 @@ async def test_a_restart_shows_the_last_hour_at_once_and_a_gap_while_nothing_ran
     assert set(again.mean[gap + 1 :]) == {100.0}
 
 
+async def test_the_last_value_is_restored_beside_the_hour_of_its_metric_and_no_hour_makes_one_up(tmp_path):
+    clock = Clock()
+    async with run(tmp_path, clock) as first:
+        await feed(first, clock, 0.5, every=30, values=lambda at: {POWER: 7.0, RELAY: True})
+    async with run(tmp_path, clock) as second:
+        assert second.history.latest_values("meter") == ()
+        assert second.history.latest_of("meter", ["power", "relay"]) == []
+        named = Metric("power", "W", title="Power of all phases")
+        second.history.restore_last("meter", [Reading("meter", named, 7.0, clock.at)], [])
+        (shown,) = second.history.latest_values("meter")
+        assert (shown.metric, shown.value, shown.at, shown.title, shown.has_history) == (
+            "power", 7.0, clock.at, "Power of all phases", True,
+        )  # fmt: skip
+        later = clock.at + timedelta(minutes=5)
+        second.history.take([Reading("meter", POWER, 8.0, later)])
+        second.history.restore_last("meter", [Reading("meter", POWER, 7.0, clock.at)], [])
+        assert [(one.value, one.at) for one in second.history.latest_values("meter")] == [(8.0, later)]
+
+
 async def test_a_day_a_week_and_a_year_are_folded_from_each_other(tmp_path):
     clock = Clock()
     async with run(tmp_path, clock) as one:
