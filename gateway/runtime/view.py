@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from gateway.config.cloud_overlay import EffectiveConfiguration
@@ -105,6 +105,11 @@ class GatewayView(Retries):
     def child(self, key: str) -> ChildDetails | None:
         """Return everything that is known about one child, `None` when there is no such child."""
         return self._children.details(key)
+
+    def device_loads(self, entry: str, bus: str) -> Mapping[str, float]:
+        """Return the share of the bus's time that each of its children used lately, by key."""
+        supervisor = self._field.fleet.supervisors.get((entry, bus))
+        return {} if supervisor is None else supervisor.device_loads
 
     def set_notice(self, notice: str | None) -> None:
         """Set what the operator should know besides, `None` for nothing."""

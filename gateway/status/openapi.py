@@ -23,6 +23,7 @@ from gateway.status.operations import (
     maintenance,
     retry,
     several,
+    topology,
     waiting,
 )
 from gateway.status.operations.operation import ApiOperation, ErrorResponse, QueryParameter
@@ -42,6 +43,7 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     *retry.OPERATIONS,
     *logs.OPERATIONS,
     *maintenance.OPERATIONS,
+    *topology.OPERATIONS,
 )
 """All operations: one line for each part."""
 

@@ -36,6 +36,7 @@ from gateway.status.routes.probes import ProbeRoutes
 from gateway.status.routes.restore import RestoreRoutes
 from gateway.status.routes.retry import RetryRoutes
 from gateway.status.routes.several import SeveralRoutes
+from gateway.status.routes.topology import TopologyRoutes
 from gateway.status.routes.value_pages import ValuePages
 from gateway.status.several import SeveralResults
 from gateway.status.snapshot_cache import SnapshotCache
@@ -77,6 +78,7 @@ class StatusServer(BaseServer):
         several = SeveralResults()
         renderer = self._renderer = PageRenderer(self._templates, history, view.child, view.device_actions, several)
         self._logs = view.logs
+        self._device_loads = view.device_loads
         snapshots = self._snapshots = SnapshotCache(view, fresh_seconds=min(1.0, update_every.total_seconds() / 2))
         doctor = self._doctor = DoctorCache(view)
         live = self._live = LiveUpdates(self._render, every=update_every)
@@ -92,6 +94,7 @@ class StatusServer(BaseServer):
             LogRoutes(view.logs, snapshots, renderer),
             maintenance,
             RestoreRoutes(view.restores, maintenance),
+            TopologyRoutes(view, snapshots, renderer),
             MaintenanceApi(view.maintenance),
             CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
             CommandsApi(snapshots, view.device_actions.commands),
@@ -120,5 +123,7 @@ class StatusServer(BaseServer):
             return self._renderer.maintenance_page()
         if address.kind == "logs":
             return self._renderer.logs_page(address.log, self._logs)
+        if address.kind == "topology":
+            return self._renderer.topology_page(address.topology, await self._snapshots.snapshot(), self._device_loads)
         events = await events_of(self._view, address)
         return self._renderer.page(address, await self._snapshots.snapshot(), events)

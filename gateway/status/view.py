@@ -13,9 +13,10 @@ from gateway.status.maintenance_view import MaintenanceView, RestoreView
 from gateway.status.retry_view import RetryView
 from gateway.status.snapshot import ChildDetails, Snapshot
 from gateway.status.timeline_view import TimelineView
+from gateway.status.topology_view import TopologyView
 
 
-class View(RetryView, DeviceActionsView, TimelineView, KeyChangeView, Protocol):
+class View(RetryView, DeviceActionsView, TimelineView, KeyChangeView, TopologyView, Protocol):
     """The state of the gateway, and the few actions that a person can take on the page.
 
     An action returns `None` when it succeeds, otherwise the reason, as a text for the person who asked.

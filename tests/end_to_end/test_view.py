@@ -64,6 +64,8 @@ async def test_a_gateway_at_work_is_shown_from_the_cloud_to_the_values(emulator,
         assert (child.identity_kind, child.sub_model, child.can_take_commands) == ("serial number", "S-1", True)
         assert child.registered_since is not None
         assert parts.view.child("sn:nobody") is None
+        assert parts.view.device_loads(child.line.entry, child.line.bus).keys() <= {KEY}
+        assert parts.view.device_loads("no", "bus") == {}
         report = await _got(parts, f"/api/v1/children/{encode_id(KEY)}")
         assert {value["metric"]: value["value"] for value in report["values"]} == {"power": 7.5, "mode": "eco"}
         assert report["changes"][0]["reach"] == "reachable"

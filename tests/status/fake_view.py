@@ -218,6 +218,9 @@ class FakeView:
     def child(self, key):
         return self.children.get(key)
 
+    def device_loads(self, entry, bus):
+        return {key: one.load for key, one in self.children.items() if (one.line.entry, one.line.bus) == (entry, bus)}
+
     async def examine(self):
         self.examined += 1
         return self.findings

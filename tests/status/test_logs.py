@@ -75,7 +75,7 @@ async def test_a_thousand_lines_come_in_pages(page, view):
 
 
 async def test_an_open_page_gets_new_lines(page, view):
-    async with page.http.get("/events", params={"at": "/logs?part=cloud"}) as stream:
+    async with page.http.get("/live", params={"at": "/logs?part=cloud"}) as stream:
         text = b""
         async with asyncio.timeout(20):
             while b"just now said" not in text:

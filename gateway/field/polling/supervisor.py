@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -244,6 +244,11 @@ class Supervisor:
     def live_load(self) -> float:
         """The share of the bus's time that was used lately, for all purposes together."""
         return sum(self._load.by_purpose(loop_time()).values())
+
+    @property
+    def device_loads(self) -> Mapping[str, float]:
+        """The share of the bus's time that each child used lately, by key; children that used none are left out."""
+        return self._load.by_child(loop_time())
 
     def status(self) -> BusStatus:
         """Return the current status of the bus."""

@@ -35,6 +35,7 @@ from gateway.status.render.paging import ListQuery, list_waiting
 from gateway.status.render.several import SeveralRenderer
 from gateway.status.render.several_texts import SEVERAL_TEXTS
 from gateway.status.render.templates import Templates
+from gateway.status.render.topology import FindLoads, TopologyQuery, shown_buses, tree
 from gateway.status.rights import Rights, Visitor
 from gateway.status.series.levels import Kind
 from gateway.status.several import SeveralResults
@@ -56,7 +57,8 @@ class PageAddress:
     """The address of one page, parsed; equal addresses show the same page."""
 
     kind: str
-    """`overview`, `buses`, `children`, `waiting`, `events`, `cloud`, `doctor`, `command`, `logs` or `maintenance`."""
+    """`overview`, `buses`, `children`, `waiting`, `events`, `cloud`, `doctor`, `command`, `logs`, `topology`
+    or `maintenance`."""
     id: str = ""
     part: str = ""
     """The word of the command, on the page of a command; of the result, on that of a result."""
@@ -65,6 +67,8 @@ class PageAddress:
     """Which lines are shown, on the page of the log."""
     events: EventQuery = field(default_factory=EventQuery)
     """Which events are shown, on the page of the events."""
+    topology: TopologyQuery = field(default_factory=TopologyQuery)
+    """Which buses are unfolded, on the page of the topology."""
 
     @classmethod
     def parse(cls, address: str) -> PageAddress | None:
@@ -75,6 +79,8 @@ class PageAddress:
             parameters, columns = dict(given), [value for name, value in given if name == "column"]
             if parts.path == "/logs":
                 return cls("logs", log=LogQuery.parse(dict(given)))
+            if parts.path == "/topology":
+                return cls("topology", topology=TopologyQuery.parse(dict(given)))
         except ValueError:
             return None
         query = ListQuery.parse(parameters, columns)
@@ -217,6 +223,25 @@ class PageRenderer:
                 "lines": self._render("_log_lines.html", listing=listing, query=query),
             },
         )
+
+    def topology_page(self, query: TopologyQuery, snapshot: Snapshot, loads: FindLoads) -> RenderedPage:
+        """Return the page with cloud, gateway, buses and devices."""
+        whole = tree(snapshot)
+        html = self._render(
+            "_topology.html",
+            query=query,
+            gateway=snapshot.gateway,
+            outbox=snapshot.outbox,
+            incidents=len(snapshot.cloud.incidents),
+            undecided=len(snapshot.undecided),
+            children=len(snapshot.children),
+            standings=count_by_status(snapshot.children),
+            cloud_causes=whole.cloud_causes,
+            gateway_causes=whole.gateway_causes,
+            buses=shown_buses(whole, query, loads),
+            many_buses=len(whole.branches),
+        )
+        return RenderedPage("Topology", {"tree": html})
 
     def maintenance_page(self) -> RenderedPage:
         """Return the page for maintenance, which has nothing that changes by itself."""

@@ -108,7 +108,7 @@ def list_children(
     """
     is_shown = _status_filter(query.show)
     rows = [child for child in children if (bus_id is None or child.bus_id == bus_id) and is_shown(child.standing)]
-    found = sorted(_matching(rows, query, _texts_of_child), key=_child_order)
+    found = sorted(_matching(rows, query, _texts_of_child), key=child_order)
     column = query.sort.removeprefix("-")
     by_column = order or CHILD_ORDERS.get(column)
     if by_column is not None:
@@ -164,7 +164,8 @@ def _texts_of_device(device: WaitingDevice) -> Iterable[str | None]:
     )
 
 
-def _child_order(child: ChildSummary) -> tuple[int, Sequence[tuple[int, str]], str]:
+def child_order(child: ChildSummary) -> tuple[int, Sequence[tuple[int, str]], str]:
+    """Return a sort key that puts children first that most need a person, then goes by name."""
     return _STATUS_ORDER[child.standing], _natural_order(child.name), child.id
 
 

@@ -290,6 +290,9 @@ async def test_the_load_tells_what_silent_children_take_from_what_reading_takes(
     assert load[LoadPurpose.READING] == pytest.approx(0.1, abs=0.03)
     assert 0.01 < load[LoadPurpose.SILENT] <= 0.06, "5 % at most"
     assert supervisor.live_load == pytest.approx(sum(load.values()))
+    loads = supervisor.device_loads
+    assert loads[key(2)] == pytest.approx(0.1, abs=0.03)
+    assert 0.01 < loads[key(1)] <= 0.06
 
 
 async def test_children_are_served_side_by_side_where_the_adapter_can(field):
