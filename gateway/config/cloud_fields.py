@@ -26,6 +26,7 @@ REASONS: Mapping[tuple[str, ...], str] = {
     ("store",): IS_PATH,
     ("status",): WHO_MAY_LOOK,
     ("child",): ONLY_ON_SITE,
+    ("notify",): ONLY_ON_SITE,
     ("cloud", "may"): ONLY_ON_SITE,
     ("cloud", "configuration"): ONLY_ON_SITE,
     ("cloud", "configuration_watch"): ONLY_ON_SITE,

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_settings import SettingsError as EnvironmentVariableError
 
 from gateway.adapter import Adapter
-from gateway.config.checks import cloud_problems, page_problems, placeholder_problems, store_problems
+from gateway.config.checks import cloud_problems, notify_problems, page_problems, placeholder_problems, store_problems
 from gateway.config.entries import check_entries
 from gateway.config.file import read_tables_of, without_option_names
 from gateway.config.hardware_key import with_hardware_key
@@ -71,7 +71,7 @@ def _checked(
         read.tables.get("adapter", ()) if settings is None else settings.adapter, adapters, broken, text, problems
     )
     if settings is not None:
-        found = [*store_problems(settings, text), *page_problems(settings, text)]
+        found = [*store_problems(settings, text), *page_problems(settings, text), *notify_problems(settings, text)]
         if for_cloud:
             found += [*cloud_problems(settings, text), *placeholder_problems(settings, text)]
             settings = with_hardware_key(settings, text, found)
@@ -85,7 +85,8 @@ def _checked(
 def _follows(problem: SettingsProblem, left_out: LeftOut) -> bool:
     """Whether a problem is there only because something else is wrong: a key that is wrong seems to be missing."""
     stem = problem.where.removesuffix("_file")
-    return any(dotted(one).removesuffix("_file") in (stem, problem.where) for one in left_out.locations)
+    keys = (dotted(tuple(part for part in one if not isinstance(part, int))) for one in left_out.locations)
+    return any(key.removesuffix("_file") in (stem, problem.where) for key in keys)
 
 
 def _is_unread(problem: SettingsProblem, read: ReadTables) -> bool:

@@ -305,6 +305,65 @@ class StatusSection(_Section):
     )
 
 
+def _page_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0 and parts.username is None
+    except ValueError:
+        usable = False
+    if not usable or not text.isprintable() or " " in text:
+        raise ValueError("not an address; write it as https://example.com/hook")
+    return text
+
+
+def _webhook(secret: SecretStr) -> SecretStr:
+    _page_url(secret.get_secret_value())
+    return secret
+
+
+def _email(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+@[!-~]+", text) or text.count("@") > 1 or re.search(r"[,;<>()\\\[\]\"]", text):
+        raise ValueError("not an e-mail address; write it as operator@example.com")
+    return text
+
+
+_EmailAddress = Annotated[str, AfterValidator(_email)]
+
+
+class NotifySection(_Section):
+    """`[notify]`: who is told when an incident opens and closes, besides the cloud."""
+
+    webhook: Annotated[SecretStr, AfterValidator(_webhook)] | None = Field(
+        default=None, description="address to which incidents are posted as JSON; kept secret, as many hold a key"
+    )
+    webhook_token: SecretStr | None = Field(default=None, description="sent to the webhook as Authorization: Bearer")
+    webhook_token_file: Path | None = Field(default=None, description="file that holds nothing but that token")
+    email_to: tuple[_EmailAddress, ...] = Field(default=(), description="e-mail addresses that get a message")
+    email_from: _EmailAddress | None = Field(default=None, description="sender of the e-mails; the first of email_to if left out")
+    smtp_host: HostName | None = Field(default=None, min_length=1, description="the mail server that takes the e-mails")
+    smtp_port: int | None = Field(
+        default=None, ge=1, le=65535, description="its port; 587 for starttls, 465 for tls, 25 for none if left out"
+    )
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        default="starttls", description="starttls, tls from the beginning, or none: only for a server in the own network"
+    )
+    smtp_user: str | None = Field(default=None, min_length=1, description="name to sign in with at the mail server")
+    smtp_password: SecretStr | None = Field(default=None, description="password for that")
+    smtp_password_file: Path | None = Field(default=None, description="file that holds nothing but that password")
+    priority: Literal["critical", "high", "moderate", "low", "planning"] = Field(
+        default="moderate", description="the lowest priority that is told: critical, high, moderate, low or planning"
+    )
+    after: Seconds = Field(
+        default=timedelta(minutes=1),
+        ge=timedelta(0),
+        le=timedelta(days=1),
+        description="how long an incident has to be open, in seconds, before it is told; a shorter one is not told at all",
+    )
+    page_url: Annotated[str, AfterValidator(_page_url)] | None = Field(
+        default=None, description="address of the status page for the link in a message, as https://gateway.example:8080"
+    )
+
+
 class LogSection(_Section):
     """`[log]`: what is logged, and in which format."""
 
@@ -348,6 +407,9 @@ class Settings(FileAndEnvironment):
     )
     status: StatusSection = Field(
         default=StatusSection(), description="the status page, and when the gateway counts as ready, as a table [status]"
+    )
+    notify: NotifySection = Field(
+        default=NotifySection(), description="who is told about incidents by webhook and e-mail, as a table [notify]"
     )
     log: LogSection = Field(default=LogSection(), description="what is logged, and in which format, as a table [log]")
     models: dict[str, Annotated[str, Field(min_length=1)]] = Field(

@@ -33,6 +33,7 @@ from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.device_actions.build import DeviceActionParts
 from gateway.runtime.file_watch import watch_file
 from gateway.runtime.incidents.watch import IncidentWatch
+from gateway.runtime.notify.notifier import Notifier
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.process_state import keep_process_state
 from gateway.runtime.restart import Restart
@@ -64,6 +65,7 @@ class Gateway:
     field: FieldParts
     cloud: CloudParts
     watch: IncidentWatch
+    notifier: Notifier
     view: GatewayView
     page: StatusPage | None
     """`None` where the config disables the status page."""
@@ -172,6 +174,7 @@ class Gateway:
             state.history.run(),
             *self.recorder.works(),
             self.watch.run(),
+            self.notifier.run(),
             save_memory(state.adapter_memory, every=timing.save_memory_every),
             report_missing_buses(state, field, after=timing.missing_bus_after),
             report_unknown_children(self.configuration.settings.child, state, after=timing.missing_bus_after),

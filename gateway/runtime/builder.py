@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -65,6 +65,7 @@ from gateway.runtime.incidents.watch import IncidentWatch
 from gateway.runtime.log_access import LogAccess, MaskedLines, switching_log_level
 from gateway.runtime.loop_watchdog import LoopWatchdog, watching
 from gateway.runtime.maintenance import Maintenance
+from gateway.runtime.notify.notifier import Notifier, channels_of
 from gateway.runtime.observations import ObservationKeeper
 from gateway.runtime.own_commands.build import CloudWay, Diagnosis, build_own_commands, dump_collector
 from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
@@ -75,6 +76,7 @@ from gateway.runtime.restores import Restores
 from gateway.runtime.timeline.recorder import TimelineRecorder
 from gateway.runtime.view import GatewayView
 from gateway.state.history.opening import opened_history
+from gateway.state.incidents import OpenIncident
 from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
 from gateway.state.recovery.uploaded_backups import restore_confirmed
@@ -178,7 +180,8 @@ async def build(
         cloud = await build_cloud(
             way, state, field, in_effect, configuring=configuring, dispatcher=dispatcher, timing=timing, on_event=take_event
         )  # fmt: skip
-        watch = build_watch(state, field, hub.clock, settings.cloud, timing=timing)
+        notifier = Notifier(settings.notify, channels_of(settings.notify), settings.gateway.name, state.registry.name_of)
+        watch = build_watch(state, field, hub.clock, settings.cloud, timing=timing, tell=notifier.take)
         device_actions = build_device_actions(state, field, dispatcher, configuration=lambda: own.effective.configuration)
         masked_lines = MaskedLines(recent_log, lambda: (*secrets_of_registry(state.registry), *new_token(page)))
         view = GatewayView(
@@ -187,12 +190,13 @@ async def build(
         )  # fmt: skip
         view.logs = LogAccess(masked_lines, level_switch)
         collector = dump_collector(state, field.fleet, diagnosis)
+        view.notifications = notifier
         view.maintenance = Maintenance(settings.store.path, collector, restart, record=state.timeline.record)
         view.restores = Restores(state, restart, most_bytes=most_upload_bytes(settings))
         page = None if history is None or kept_values is None else build_page(configuration, state, view, history, kept_values)
         yield Gateway(
             configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,
-            watch=watch, view=view, page=page, restart=restart, offers=offers,
+            watch=watch, notifier=notifier, view=view, page=page, restart=restart, offers=offers,
             recorder=recorder, children=children, device_actions=device_actions,
         )  # fmt: skip
 
@@ -238,10 +242,16 @@ def most_upload_bytes(settings: Settings) -> int:
 
 
 def build_watch(
-    state: StateParts, field: FieldParts, clock: ServerClock, settings: CloudSection, *, timing: Timing
+    state: StateParts,
+    field: FieldParts,
+    clock: ServerClock,
+    settings: CloudSection,
+    *,
+    timing: Timing,
+    tell: Callable[[Sequence[OpenIncident]], None],
 ) -> IncidentWatch:
     """Return what sees the faults of the gateway and its field."""
-    return IncidentWatch(state, field, clock, silent_after=settings.silent_incident_after, timing=timing)
+    return IncidentWatch(state, field, clock, silent_after=settings.silent_incident_after, timing=timing, tell=tell)
 
 
 def build_field(

@@ -28,6 +28,7 @@ from gateway.state.records import Decision
 from gateway.state.recovery.hardware_question import IdentityDecision
 from gateway.status.logs_view import LogsView
 from gateway.status.maintenance_view import MaintenanceView, RestoreView
+from gateway.status.notifications_view import NotificationsView
 from gateway.status.snapshot import ChildDetails, Snapshot
 
 NO_QUESTION = "nothing is to be decided (any more)"
@@ -42,6 +43,8 @@ class GatewayView(Retries):
     maintenance: MaintenanceView
     """The same."""
     restores: RestoreView
+    """The same."""
+    notifications: NotificationsView
     """The same."""
 
     def __init__(

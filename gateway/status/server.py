@@ -31,6 +31,7 @@ from gateway.status.routes.logs import LogRoutes
 from gateway.status.routes.looks import LookRoutes
 from gateway.status.routes.maintenance import MaintenanceRoutes
 from gateway.status.routes.maintenance_api import MaintenanceApi
+from gateway.status.routes.notifications import NotificationRoutes
 from gateway.status.routes.page_events import events_of
 from gateway.status.routes.probes import ProbeRoutes
 from gateway.status.routes.restore import RestoreRoutes
@@ -95,6 +96,7 @@ class StatusServer(BaseServer):
             maintenance,
             RestoreRoutes(view.restores, maintenance),
             TopologyRoutes(view, snapshots, renderer),
+            NotificationRoutes(view.notifications, snapshots, renderer),
             MaintenanceApi(view.maintenance),
             CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
             CommandsApi(snapshots, view.device_actions.commands),

@@ -10,6 +10,7 @@ from gateway.status.device_actions_view import DeviceActionsView
 from gateway.status.key_change_view import KeyChangeView
 from gateway.status.logs_view import LogsView
 from gateway.status.maintenance_view import MaintenanceView, RestoreView
+from gateway.status.notifications_view import NotificationsView
 from gateway.status.retry_view import RetryView
 from gateway.status.snapshot import ChildDetails, Snapshot
 from gateway.status.timeline_view import TimelineView
@@ -33,6 +34,10 @@ class View(RetryView, DeviceActionsView, TimelineView, KeyChangeView, TopologyVi
     @property
     def restores(self) -> RestoreView:
         """The restore of a backup that is uploaded."""
+
+    @property
+    def notifications(self) -> NotificationsView:
+        """The ways in which incidents are told."""
 
     async def snapshot(self) -> Snapshot:
         """Return the current state. Called at most once a second, however many pages are open."""

@@ -44,6 +44,11 @@ from gateway.status.snapshot import (
     count_by_status,
 )
 
+_notifications_spec = importlib.util.spec_from_file_location(
+    "fake_notifications", Path(__file__).with_name("fake_notifications.py")
+)
+fake_notifications = importlib.util.module_from_spec(_notifications_spec)
+_notifications_spec.loader.exec_module(fake_notifications)
 _maintenance_spec = importlib.util.spec_from_file_location("fake_maintenance", Path(__file__).with_name("fake_maintenance.py"))
 fake_maintenance = importlib.util.module_from_spec(_maintenance_spec)
 _maintenance_spec.loader.exec_module(fake_maintenance)
@@ -73,6 +78,7 @@ class FakeView:
     def __init__(self):
         self.history = History()
         self.logs = fake_logs.FakeLogs()
+        self.notifications = fake_notifications.FakeNotifications()
         self.maintenance = fake_maintenance.FakeMaintenance()
         self.restores = fake_maintenance.FakeRestores()
         self.device_actions = fake_device_actions.fake_device_actions(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
 from gateway.causes import Cause, Reason
@@ -33,6 +33,7 @@ class IncidentWatch:
         clock: how far the clock of this machine is from that of the cloud.
         silent_after: how long a device has to be silent; 0: silent devices are no incident.
         timing: how long a bus may be missing or out of service, and how often to look.
+        tell: is called with all incidents that are open, after each look, whether the cloud is told or not.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class IncidentWatch:
         *,
         silent_after: timedelta,
         timing: Timing,
+        tell: Callable[[Sequence[OpenIncident]], None] = lambda incidents: None,
     ) -> None:
         self._state = state
         self._field = field
@@ -52,6 +54,7 @@ class IncidentWatch:
         self._field_causes = FieldCauses(silent_after=silent_after, bus_lost_after=timing.bus_lost_after)
         self._store_cause = StoreCause()
         self._open: set[str] = set()
+        self._tell = tell
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -81,6 +84,7 @@ class IncidentWatch:
         for cause in self._open - causes:
             incidents.close(cause)
         self._open = causes
+        self._tell(seen)
 
     def _seen(self, seconds_since_start: float) -> Iterator[OpenIncident]:
         now = loop_time()

@@ -57,8 +57,8 @@ class PageAddress:
     """The address of one page, parsed; equal addresses show the same page."""
 
     kind: str
-    """`overview`, `buses`, `children`, `waiting`, `events`, `cloud`, `doctor`, `command`, `logs`, `topology`
-    or `maintenance`."""
+    """`overview`, `buses`, `children`, `waiting`, `events`, `cloud`, `doctor`, `command`, `logs`, `topology`,
+    `maintenance` or `notifications`."""
     id: str = ""
     part: str = ""
     """The word of the command, on the page of a command; of the result, on that of a result."""
