@@ -1,10 +1,15 @@
 """What is wrong at a site is an incident in the emulated cloud, one for each cause, and what happens there is an event."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
+from aiohttp import web
+from pydantic import SecretStr
 
 from gateway.cloud.incidents import event_loop, incident_loop, suspension
+from gateway.config.settings import NotifySection
+from gateway.runtime.notify import notifier
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
 pytestmark = pytest.mark.enable_socket
@@ -177,3 +182,31 @@ async def test_with_incidents_off_the_cloud_is_told_to_open_none_and_with_incide
     async with running(adapters, SYNTHETIC, timing=timing):
         await until(lambda: settings() == [False] * 4)
     assert emulator.journal.calls()["Set Cloud Settings"] == 8
+
+
+async def test_a_webhook_is_told_of_an_incident_also_where_the_cloud_is_not(monkeypatch, running, site, timing, claimed):
+    monkeypatch.setattr(notifier, "GATHER_SECONDS", 0.1)
+    monkeypatch.setattr(notifier, "MESSAGE_EVERY_SECONDS", 0.2)
+    bus, adapters = site
+    told = asyncio.Queue()
+
+    async def take(request):
+        for one in (await request.json())["incidents"]:
+            told.put_nowait((one["state"], one["title"], one["device"]))
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_post("/", take)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    notify = NotifySection(webhook=SecretStr(url), after=timedelta(0))
+    cloud = {"silent_incident_after": SOON, "incidents": False}
+    async with asyncio.timeout(60), running(adapters, SYNTHETIC, timing=timing, cloud=cloud, notify=notify):
+        await claimed()
+        bus.devices["a1"].silent = True
+        assert await told.get() == ("opened", "device 1 does not answer", "device 1")
+        bus.devices["a1"].silent = False
+        assert await told.get() == ("closed", "device 1 does not answer", "device 1")
+    await runner.cleanup()

@@ -83,7 +83,9 @@ def as_text(message: Message) -> str:
 
 
 def _title(notice: Notice) -> str:
-    return f"{notice.device}: {notice.incident.title}" if notice.device else notice.incident.title
+    """Return what is wrong where: most titles name the device by themselves."""
+    title = notice.incident.title
+    return title if notice.device is None or notice.device in title else f"{notice.device}: {title}"
 
 
 def _paragraph(notice: Notice) -> str:
