@@ -255,7 +255,7 @@ def test_the_demo_runs_in_the_same_box_and_all_its_children_are_alive(engine, co
     token = re.search(r"its token +(\S+)", demo.log())[1]
 
     def standings():
-        told = json.loads(engine.get(f"{DEMO_PAGE}/api/v1/children?limit=100", token)[1])
+        told = json.loads(engine.get(f"{DEMO_PAGE}/api/v1/children", token)[1])
         return [child["standing"] for child in told["children"]]
 
     until(lambda: standings() == ["fine"] * 12)

@@ -159,6 +159,16 @@ async def test_what_was_noted_of_a_device_that_is_silent_now_is_not_said_beside_
     assert "Noted while it answered" in html.partition("are refused by this firmware")[0]
 
 
+async def test_the_values_of_a_silent_device_are_dimmed_on_its_page_and_those_of_a_fine_one_are_not(page, view, fake):
+    silent = "sn:acme/Chiller 2"
+    view.history.take([Reading(silent, Metric("power", "W"), 5.0, fake.now())])
+    _, html = await text_of(page, f"/children/{encode_id(silent)}")
+    assert 'class="num value late"' in html
+    _, html = await text_of(page, f"/children/{encode_id(METER)}")
+    assert 'class="num value"' in html
+    assert 'class="num value late"' not in html
+
+
 async def test_the_overview_links_to_open_incidents(page, view):
     _, html = await text_of(page, "/")
     assert "2 incidents open" in html
@@ -211,7 +221,9 @@ async def test_a_store_that_fails_is_told_as_it_is(page, view):
 
 async def test_the_values_of_a_child_begin_with_what_matters_and_have_the_names_of_people(page):
     _, html = await text_of(page, f"/children/{encode_id(METER)}")
-    titles = re.findall(r'<th scope="row"><bdi>(.*?)</bdi>', html.partition('id="values"')[2].partition("</section>")[0])
+    titles = re.findall(
+        r'<th scope="row">(?:<a [^>]*>)?<bdi>(.*?)</bdi>', html.partition('id="values"')[2].partition("</section>")[0]
+    )
     assert titles == ["Active power", "Energy total", "Relay", "State", "Voltage L1"]
 
 

@@ -27,7 +27,7 @@ from gateway.status.render import formatting
 from gateway.status.render.chart_svg import Bands, bands
 from gateway.status.render.charts import why_no_chart
 from gateway.status.render.device_actions import DeviceActionRenderer
-from gateway.status.render.device_table import COLUMNS, GROUPS, DeviceTable, cells_of, shown_columns
+from gateway.status.render.device_table import COLUMNS, GROUPS, DeviceTable, cells_of, freshness, shown_columns
 from gateway.status.render.events import event_page, event_rows
 from gateway.status.render.logs import LogQuery, log_page
 from gateway.status.render.metric_texts import headline_order
@@ -46,7 +46,7 @@ MAX_PROBLEMS: Final = 20
 MAX_BUSES: Final = 100
 MAX_COMMANDS: Final = 50
 """The latest commands that a page lists."""
-MAX_SPARKLINES: Final = 200
+MAX_SPARKLINES: Final = 120
 """Values of a child that have their last hour drawn beside them; that of the others is drawn when it is selected."""
 
 FindChild: TypeAlias = Callable[[str], ChildDetails | None]
@@ -349,6 +349,7 @@ class PageRenderer:
                 "values": self._render(
                     "_latest_values.html",
                     values=values,
+                    freshness_of=lambda value: freshness(line.standing, value.at, at),
                     setters=self.device_actions.setters(line),
                     line=line,
                     sparklines=sparklines,
