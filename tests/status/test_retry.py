@@ -96,7 +96,7 @@ async def test_the_card_of_the_cloud_says_what_the_last_call_brought(page, view,
     async with page.http.get("/") as answer:
         html = await answer.text()
 
-    for said in ("Answers, but refuses the key", "(401)", "3 in a row failed", 'action="/cloud/try"'):
+    for said in ("Cloud answers, but refuses the key", "(401)", "3 in a row failed", 'action="/cloud/try"'):
         assert said in html
     assert "Connection refused" not in html
 
