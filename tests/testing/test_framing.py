@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gateway.testing.modbus import Ascii, Frame, Mbap, NotModbus, Rtu, crc16
@@ -76,6 +76,7 @@ def test_an_unknown_function_is_known_by_the_silence_after_it():
 
 @given(noise=st.binary(max_size=40), unit_id=st.integers(1, 247))
 def test_a_request_after_noise_is_found_by_the_next_silence_at_the_latest(noise, unit_id):
+    assume(not noise or crc16(noise) != crc16(b""))  # else noise and request together are one frame, by its check sum
     buffer = bytearray(noise + Rtu().bytes_of(Frame(unit_id, READ)))
     found = [*Rtu().take(buffer), *Rtu().take(buffer, after_silence=True)]
     assert found[-1:] == [Frame(unit_id, READ)]
