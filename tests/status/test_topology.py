@@ -45,7 +45,7 @@ async def test_a_small_plant_is_shown_whole_with_state_and_load_of_each_part(pag
     assert order == sorted(order)
     assert "18\u202f204 samples wait for it" in html
     assert "outbox 9.1 % full" in html
-    assert "72 % used lately, 91 % planned; over its limit: all intervals are 1.3 times as long" in html
+    assert "72 % used in the last minute, 91 % planned; over its limit: all intervals are 1.3 times as long" in html
     assert len(shown_devices(html)) == 12
     assert html.count("2.1 % of the bus") == 12
     assert "Show all" not in html

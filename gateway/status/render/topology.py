@@ -24,7 +24,7 @@ MOST_OPEN: Final = 20
 """Buses that one address may unfold."""
 
 FindLoads: TypeAlias = Callable[[str, str], Mapping[str, float]]
-"""Entry and bus -> the share of the bus's time that each device used lately, by key."""
+"""Entry and bus -> the share of the bus's time that each device used in the last minute, by key."""
 
 
 class WrongBus(ValueError):
