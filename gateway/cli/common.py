@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ class PlainConsole(Console):
     @property
     def width(self) -> int:
         """The width of the terminal; without one, as in a pipe, so wide that nothing is wrapped."""
-        return super().width if self.is_terminal else PIPED_WIDTH
+        return super().width if self.is_terminal or "COLUMNS" in os.environ else PIPED_WIDTH
 
     @width.setter
     def width(self, width: int) -> None:
@@ -56,7 +57,7 @@ class PlainConsole(Console):
     @property
     def options(self) -> ConsoleOptions:
         """The options of rich, with this width."""
-        return super().options if self.is_terminal else super().options.update(width=PIPED_WIDTH)
+        return super().options.update(width=self.width)
 
     def render_str(self, text: str, **options: Any) -> Text:  # noqa: ANN401 - the options of rich, passed on
         """Render a text without its control characters, but with its line breaks."""

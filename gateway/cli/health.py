@@ -45,7 +45,7 @@ def _ask(section: StatusSection, store: Path) -> tuple[bool, list[str]]:
     """Ask who answers and then `/readyz`, and return whether the gateway is ready and why not."""
     host = local_host_for(section.host)
     answer = asyncio.run(who_answers(host, section.port, store, is_tls=section.certificate is not None))
-    if answer.who is Answerer.OTHER_GATEWAY:
+    if answer.who is Answerer.OTHER_GATEWAY and store.exists():  # else none of this store has ever run: the demo, for example
         where = f"{answer}, answers at {host} port {section.port}: it works with another store than {store.absolute()}"
         return False, [f"{where}. The gateway of this store does not run, or its page found the port taken"]
     connection = (

@@ -121,7 +121,7 @@ async def test_a_replacement_keeps_the_cloud_id_and_is_listed_until_then(stopped
     ("arguments", "text"),
     [
         (("retire", "sn:nobody"), "no child has 'sn:nobody' as its key"),
-        (("replace", "sn:1", "sn:nobody"), "no device 'sn:nobody' was found yet"),
+        (("replace", "sn:1", "sn:nobody"), "no device has 'sn:nobody' as its key"),
         (("replace", "sn:2", "sn:1"), "is not registered itself"),
         (("replace", "sn:1", "sn:1"), "cannot replace itself"),
     ],

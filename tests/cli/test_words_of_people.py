@@ -92,7 +92,8 @@ def test_what_can_be_any_of_several_devices_is_none_of_them(config):
         key_of(registry_of(config), "nobody")
 
 
-def test_a_child_that_was_silent_is_shown_as_silent(config):
+def test_a_child_that_was_silent_is_shown_as_silent(config, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     assert saved_states(config.with_name("gateway.sqlite3"))["mac:a2"].reach is Reach.SILENT
     shown = subprocess.run([COMMAND, "children", "-c", config], capture_output=True, text=True, check=True).stdout
     assert re.search(r"Oven 2 .*silent since 2026-11-29", shown)
@@ -130,7 +131,8 @@ def test_a_line_of_the_log_names_the_zone_of_its_time():
     assert datetime.fromisoformat(written) == datetime.fromtimestamp(1_800_000_000.25, UTC)
 
 
-def test_nothing_is_wrapped_where_there_is_no_terminal(tmp_path):
+def test_nothing_is_wrapped_where_there_is_no_terminal(tmp_path, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
     with (tmp_path / "out").open("w") as file:
         PlainConsole(file=file, highlight=False).print("word " * 100)
     assert len((tmp_path / "out").read_text().splitlines()) == 1

@@ -185,7 +185,7 @@ async def test_the_demo_is_seen_whole_on_a_desk_and_on_a_phone(browse, shown, vi
     await expect(window.tab.locator("#summary .headline")).to_have_text("The cloud is reachable. All 12 children are fine.")
     for bus in (HALL, CELLAR, AIR, LOBBY, ROOF):
         assert await window.tab.locator(f"#buses .row:has-text('{bus}') .mark.fine").count() == 2, "open, and its children fine"
-    assert await window.tab.locator("#children .row:has(.mark.fine)").count() == len(SUB_MODELS)
+    assert await window.tab.locator("#children tbody tr:has(.mark.fine)").count() == len(SUB_MODELS)
     assert await width_beyond(window.tab, viewport) == 0
 
 
@@ -331,7 +331,8 @@ async def test_a_found_device_is_admitted_named_and_another_ignored(hall, browse
     await window.tab.click("text=Ignored (1)")
     await expect(window.tab.locator(f"#w-{encode_id(INVERTER)}")).to_contain_text("is to be ignored")
     await live(window.tab, "/")
-    await expect(window.tab.locator("#summary")).to_contain_text("None waiting")
+    await expect(window.tab.locator("#summary")).to_contain_text("1 of 1 fine")
+    await expect(window.tab.locator("#summary")).not_to_contain_text("waiting")
     assert set(children_of(emulator)) == {"21340217"}
 
 
@@ -489,7 +490,7 @@ async def test_a_page_of_mistakes_becomes_that_of_the_running_gateway_once_they_
         await expect(mistakes).to_have_count(1)
         assert window.complaints == []
         run.config.write_text(good)
-        await expect(window.tab.locator("#children .row")).to_have_count(3, timeout=30_000)
+        await expect(window.tab.locator("#children tbody tr")).to_have_count(3, timeout=30_000)
         await expect(window.tab.locator("#live.on")).to_have_text("live")
         assert gateway.process.returncode is None
         assert [device.name for device in emulator.cloud.devices.values() if device.parent_id is None] == ["Boiler house"]

@@ -115,9 +115,7 @@ class PortSelector:
             if _USB.fullmatch(text) is None:
                 raise ValueError(f'{written!r} is not a USB adapter: write "usb:0403:6001", or "usb:0403:6001:A10K3X9Q"')
         elif re.fullmatch(r"COM[0-9]+:?", text, re.IGNORECASE):
-            raise ValueError(
-                f"{written!r} is a port of Windows: on this machine a port is called /dev/ttyUSB0 or /dev/serial/by-id/..."
-            )
+            raise ValueError(f"{written!r} is a port of Windows: write /dev/ttyUSB0 or /dev/serial/by-id/...")
         elif text != EVERY_PORT and not text.startswith("/"):
             raise ValueError(f'{written!r} is not a port: write a path, "usb:0403:6001", "socket://host:port" or "*"')
         return cls(text)

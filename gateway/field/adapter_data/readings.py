@@ -256,8 +256,10 @@ class ReadingCheck:
         except Unusable as why:
             self._refusals.note(Refusal.METRIC, f"yields a metric {why}", 0)
             return None
-        if isinstance(metric, Metric) and usable.unit is not None and not str.__eq__(usable.unit, metric.unit):
-            self._refusals.note(Refusal.TEXT, f'yields a metric "{usable.name}" whose unit is not printable or too long')
+        for what in ("unit", "title"):
+            text = getattr(usable, what)
+            if isinstance(metric, Metric) and text is not None and not str.__eq__(text, getattr(metric, what)):
+                self._refusals.note(Refusal.TEXT, f'yields a metric "{usable.name}" whose {what} is not printable or too long')
         return usable
 
     def _is_room_for(self, known: _KnownChild, name: str) -> bool:

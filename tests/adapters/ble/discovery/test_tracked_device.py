@@ -12,7 +12,7 @@ from adapters.ble.profile.device_information import DeviceInformation
 from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.profile_matching import best_match
 from adapters.ble.settings import ConfiguredDevice
-from gateway.adapter import MetricRow
+from gateway.adapter import DeviceUnreachable, MetricRow
 
 ADDRESS = "A4:C1:38:56:53:84"
 PRIVATE = "4A:00:00:00:00:01"
@@ -53,7 +53,7 @@ def test_a_device_that_is_recognized_later_is_reported_again():
 def test_device_information_is_reported_and_clears_the_problem():
     device = with_profile()
     device.new_report()
-    device.note_failed_connection("it accepted no connection")
+    device.note_failed_connection(DeviceUnreachable("it accepted no connection"))
     assert any("could not be identified" in remark for remark in device.remarks(0))
     device.set_information(DeviceInformation(serial_number="4711"))
     assert device.new_report().serial_number == "4711"

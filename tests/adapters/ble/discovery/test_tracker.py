@@ -13,6 +13,7 @@ from adapters.ble.discovery.tracked_device import MAX_FAILED_CONNECTIONS
 from adapters.ble.discovery.tracker import DUPLICATE_WAITS_SECONDS, Tracker
 from adapters.ble.profile.device_information import DeviceInformation
 from adapters.ble.settings import BleSettings
+from gateway.adapter import DeviceUnreachable
 
 ADVERTS = Path(__file__).parents[1] / "adverts"
 PARSERS = ParserRegistry.built_in()
@@ -101,7 +102,7 @@ def test_connections_to_an_unknown_device_are_limited_and_to_a_private_address_n
     assert not passing.needs_connection
     for _ in range(MAX_FAILED_CONNECTIONS):
         assert lasting.needs_connection
-        lasting.note_failed_connection("it took no connection")
+        lasting.note_failed_connection(DeviceUnreachable("it took no connection"))
     assert not lasting.needs_connection
 
 
