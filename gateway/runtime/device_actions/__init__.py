@@ -1,1 +1,1 @@
-"""What a person can do with devices on the status page: commands, looks, admission, retirement, replacement."""
+"""The actions on devices that a person takes on the status page: commands, looks, admission, retirement, replacement."""
