@@ -11,6 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from gateway.cli.common import EXIT_FAILED, AsJson, ConfigFile, err, out, print_json
+from gateway.config.file import file_exists
 from gateway.config.salvage import salvage
 from gateway.config.settings import DEFAULT_FILE, StatusSection
 from gateway.status.health import Readiness
@@ -25,7 +26,8 @@ MAX_RESPONSE_BYTES = 64 * 1024
 def health(config: ConfigFile = DEFAULT_FILE, *, as_json: AsJson = False) -> None:
     """Ask the gateway on this machine whether it is ready. Exit code 0 if it is, else 1, with the reasons as text."""
     settings = salvage(config)
-    is_ready, reasons = _ask(settings.status, settings.store.path) if settings.status.enabled else (False, [PAGE_DISABLED])
+    store = settings.store.path if file_exists(config) else None  # unconfigured, as in the container of the demo: any gateway
+    is_ready, reasons = _ask(settings.status, store) if settings.status.enabled else (False, [PAGE_DISABLED])
     if as_json:
         print_json({"is_ready": is_ready, "reasons": reasons})
     elif is_ready:
@@ -41,13 +43,11 @@ PAGE_DISABLED = "the status page is disabled by [status] enabled, so the gateway
 NO_REASONS = "the gateway is not ready; its page and its log give the reasons"
 
 
-def _ask(section: StatusSection, store: Path) -> tuple[bool, list[str]]:
+def _ask(section: StatusSection, store: Path | None) -> tuple[bool, list[str]]:
     """Ask who answers and then `/readyz`, and return whether the gateway is ready and why not."""
     host = local_host_for(section.host)
-    answer = asyncio.run(who_answers(host, section.port, store, is_tls=section.certificate is not None))
-    if answer.who is Answerer.OTHER_GATEWAY and store.exists():  # else none of this store has ever run: the demo, for example
-        where = f"{answer}, answers at {host} port {section.port}: it works with another store than {store.absolute()}"
-        return False, [f"{where}. The gateway of this store does not run, or its page found the port taken"]
+    if store is not None and (other := _other_gateway(section, host, store)) is not None:
+        return False, [other]
     connection = (
         http.client.HTTPConnection(host, section.port, timeout=RESPONSE_SECONDS)
         if section.certificate is None
@@ -64,6 +64,15 @@ def _ask(section: StatusSection, store: Path) -> tuple[bool, list[str]]:
     finally:
         connection.close()
     return readiness.is_ready, [] if readiness.is_ready else list(readiness.reasons or [NO_REASONS])
+
+
+def _other_gateway(section: StatusSection, host: str, store: Path) -> str | None:
+    """Return which gateway answers in the place of that of this store; `None` where no other one does."""
+    answer = asyncio.run(who_answers(host, section.port, store, is_tls=section.certificate is not None))
+    if answer.who is not Answerer.OTHER_GATEWAY:
+        return None
+    where = f"{answer}, answers at {host} port {section.port}: it works with another store than {store.absolute()}"
+    return f"{where}. The gateway of this store does not run, or its page found the port taken"
 
 
 def _any_certificate() -> ssl.SSLContext:
