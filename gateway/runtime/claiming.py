@@ -51,7 +51,7 @@ async def tell_how_to_claim(
     url = claim_url_of(template, record.serial_number)
     where = "in the cloud" if url is None else f"at {url}"
     log.info("nobody has claimed this gateway yet: claim it %s; its serial number is %s", where, record.serial_number)
-    show = show if show is not None else _write if sys.stderr.isatty() else None
+    show = show if show is not None else _write if _is_at_terminal() else None
     if show is not None:
         show(qr_text(url or record.serial_number))
 
@@ -59,3 +59,11 @@ async def tell_how_to_claim(
 def _write(code: str) -> None:
     sys.stderr.write(code)
     sys.stderr.flush()
+
+
+def _is_at_terminal() -> bool:
+    """Whether a person sees what is written to stderr; not where an adapter has closed it."""
+    try:
+        return sys.stderr.isatty()
+    except ValueError:
+        return False
