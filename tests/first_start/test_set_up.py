@@ -265,13 +265,13 @@ async def test_a_kill_before_the_last_step_leaves_a_gateway_that_is_not_set_up(a
         def killed(self, review):
             raise OSError(28, "No space left on device", str(file))
 
-        monkeypatch.setattr(set_up.SetUp, "_write_config", killed)
-        come = await sent(page, "/setup/save", revision=review.revision)
+        with monkeypatch.context() as patched:
+            patched.setattr(set_up.SetUp, "_write_config", killed)
+            come = await sent(page, "/setup/save", revision=review.revision)
         assert "Nothing was written" in come.text
         assert "No space left on device" in come.text
         assert file.read_text() == before
     async with at_page() as page:  # the next start offers the set-up again
-        monkeypatch.undo()
         await got(page, "/", until="Set up this gateway")
 
 
