@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
@@ -162,5 +163,6 @@ class Buffer(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
+@pytest.mark.timeout(400)  # each of some hundred steps waits for the disk
 def test_whatever_happens_each_sample_is_delivered_recorded_as_lost_or_waiting():
     run_state_machine_as_test(Buffer, settings=settings(max_examples=40, stateful_step_count=20))
