@@ -29,6 +29,7 @@ from gateway.state.database.sqlite import (
     SqliteError,
     Transaction,
     connect_reader,
+    in_transaction,
     is_damage,
     is_disk_failure,
 )
@@ -200,16 +201,7 @@ class Store:
         written = connection.total_changes
         connection.set_aside = ()
         try:
-            if connection.in_transaction:  # an earlier one could not even be undone
-                connection.execute("ROLLBACK")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(*SqliteError):
-                    connection.execute("ROLLBACK")
-                raise
+            result = in_transaction(connection, work)
         except SqliteError as error:
             self.problem = str(error)
             if is_disk_failure(error):

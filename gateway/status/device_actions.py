@@ -46,6 +46,11 @@ class Problem(StrEnum):
     REFUSED = "refused"
     """It cannot be done, or not now."""
 
+    @property
+    def http_status(self) -> int:
+        """The status of the response that tells it."""
+        return {Problem.UNKNOWN: 404, Problem.INVALID: 422, Problem.REFUSED: 409}[self]
+
 
 class ActionProblem(StatusModel):
     """Why an action was not begun. Nothing was sent to a device."""

@@ -5,11 +5,14 @@ The only file that imports sqlite3.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 SqliteError: Final = (sqlite3.Error, UnicodeDecodeError)
 """How SQLite fails. It quotes a damaged schema in its message, and Python cannot read that where it is not UTF-8."""
@@ -77,6 +80,25 @@ def connect_reader(path: Path, *, with_log: bool = True) -> Reader:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=READER_TIMEOUT_SECONDS, factory=Reader)
     connection.text_factory = _text
     return connection
+
+
+def in_transaction(connection: Transaction, work: Callable[[Transaction], T]) -> T:
+    """Return the result of the work, all of whose changes are made, or none where it raises.
+
+    Raises:
+        SqliteError: the file refuses it.
+    """
+    if connection.in_transaction:  # an earlier one could not even be undone
+        connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(*SqliteError):
+            connection.execute("ROLLBACK")
+        raise
+    return result
 
 
 def is_refusal(error: Exception) -> bool:

@@ -19,7 +19,7 @@ from typing import Final, Protocol, Self, TypeVar
 from gateway.errors import StoreError
 from gateway.plain_text import named_error
 from gateway.state.database.single_instance import real_path
-from gateway.state.database.sqlite import SqliteError, Transaction, connect, is_busy, is_damage, is_disk_failure
+from gateway.state.database.sqlite import SqliteError, Transaction, connect, in_transaction, is_busy, is_damage, is_disk_failure
 from gateway.state.flash_ledger import DAY_SECONDS, written_by_process
 from gateway.state.history.schema import MIGRATIONS, NEWEST_VERSION, TABLES
 from gateway.tasks import loop_time, wait_until
@@ -259,16 +259,7 @@ class HistoryFile:
         if connection is None:
             raise StoreError(f"{self.path} is not open")
         try:
-            if connection.in_transaction:  # an earlier one could not even be undone
-                connection.execute("ROLLBACK")
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(*SqliteError):
-                    connection.execute("ROLLBACK")
-                raise
+            result = in_transaction(connection, work)
         except SqliteError as error:
             if may_need_room and is_disk_failure(error) and self._is_half_full(connection):
                 raise _NeedsRoom from error

@@ -45,11 +45,16 @@ def query_problem(query: Mapping[str, str], parameters: Mapping[str, QueryParame
 
 
 def _checked(operation: ApiOperation, handler: Handler) -> Handler:
-    """Return a handler that gets no request whose query is not as the operation describes it."""
+    """Return a handler that answers a request whose query or body is not as the operation describes it with what is wrong."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         problem = query_problem(request.query, operation.query)
-        return await handler(request) if problem is None else invalid_request(problem)
+        if problem is not None:
+            return invalid_request(problem)
+        try:
+            return await handler(request)
+        except InvalidBody as error:
+            return invalid_request(str(error))
 
     return handle
 
@@ -81,7 +86,7 @@ async def read_body(request: web.Request, model: type[Body]) -> Body:
     """Return the body of a request.
 
     Raises:
-        InvalidBody: it is not one of this model.
+        InvalidBody: it is not one of this model; the handler of an operation lets it pass.
     """
     try:
         return model.model_validate_json(await request.read())

@@ -8,7 +8,7 @@ from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import VISITOR
 from gateway.status.auth.sign_in import own_path, redirect
 from gateway.status.declared_routes import DeclaredRoute, get, post
-from gateway.status.device_actions import ActionProblem, Problem
+from gateway.status.device_actions import ActionProblem
 from gateway.status.device_actions_view import LifeActions
 from gateway.status.model import decode_id
 from gateway.status.operations.life import OPERATIONS, AdmitRequest, ReplaceRequest, RetireRequest, SuccessorList
@@ -17,10 +17,8 @@ from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
 from gateway.status.routes.api_operations import (
-    InvalidBody,
     api_response,
     child_key,
-    invalid_request,
     operation_routes,
     read_body,
 )
@@ -73,9 +71,8 @@ class LifeRoutes:
         self._snapshots.invalidate()
         if problem is None:
             return redirect(back)
-        status = {Problem.UNKNOWN: 404, Problem.INVALID: 422, Problem.REFUSED: 409}[problem.kind]
         html = self._templates.message("It is not admitted", problem.error, links={"Back": back})
-        return web.Response(status=status, text=html, content_type="text/html")
+        return web.Response(status=problem.kind.http_status, text=html, content_type="text/html")
 
     async def successors(self, request: web.Request) -> web.Response:
         """Respond with the devices that could go on as a child."""
@@ -83,30 +80,21 @@ class LifeRoutes:
 
     async def admit_under_model(self, request: web.Request) -> web.Response:
         """Admit a found device under a model."""
-        try:
-            wanted = await read_body(request, AdmitRequest)
-        except InvalidBody as error:
-            return invalid_request(str(error))
+        wanted = await read_body(request, AdmitRequest)
         problem = await self._life.admit(child_key(request), wanted.model_id)
         self._snapshots.invalidate()
         return api_response(ActionDone()) if problem is None else problem_response(problem)
 
     async def retire(self, request: web.Request) -> web.Response:
         """Ask for a child to be retired."""
-        try:
-            wanted = await read_body(request, RetireRequest)
-        except InvalidBody as error:
-            return invalid_request(str(error))
+        wanted = await read_body(request, RetireRequest)
         problem = await self._life.retire(child_key(request), keep_in_cloud=wanted.keep_in_cloud)
         self._snapshots.invalidate()
         return api_response(ActionDone()) if problem is None else problem_response(problem)
 
     async def replace(self, request: web.Request) -> web.Response:
         """Ask for a child to go on with another device."""
-        try:
-            wanted = await read_body(request, ReplaceRequest)
-        except InvalidBody as error:
-            return invalid_request(str(error))
+        wanted = await read_body(request, ReplaceRequest)
         successor = next(iter(decode_id(wanted.successor)), "")
         problem = await self._life.replace(child_key(request), successor)
         self._snapshots.invalidate()

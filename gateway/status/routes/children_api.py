@@ -12,11 +12,9 @@ from gateway.status.render.pages import PageRenderer
 from gateway.status.render.paging import ListQuery, list_children, list_waiting
 from gateway.status.routes.actions import Actions
 from gateway.status.routes.api_operations import (
-    InvalidBody,
     action_response,
     api_response,
     child_key,
-    invalid_request,
     operation_routes,
     read_body,
 )
@@ -70,8 +68,5 @@ class ChildrenApi:
         return await self._rename(request)
 
     async def _rename(self, request: web.Request) -> web.Response:
-        try:
-            wanted = await read_body(request, RenameRequest)
-        except InvalidBody as error:
-            return invalid_request(str(error))
+        wanted = await read_body(request, RenameRequest)
         return action_response(await self._actions.rename(request.match_info["id"], wanted.name))

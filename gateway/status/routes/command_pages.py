@@ -13,7 +13,7 @@ from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import RIGHTS, VISITOR
 from gateway.status.auth.sign_in import redirect
 from gateway.status.declared_routes import DeclaredRoute, get, post
-from gateway.status.device_actions import ActionProblem, CommandPlan, DeclaredCommand, Problem
+from gateway.status.device_actions import ActionProblem, CommandPlan, DeclaredCommand
 from gateway.status.device_actions_view import CommandActions, CommandOrder
 from gateway.status.operations.commands import REQUEST_ID
 from gateway.status.render.pages import PageAddress, PageRenderer
@@ -27,8 +27,6 @@ from gateway.status.snapshot_cache import SnapshotCache
 WAIT_SECONDS: Final = 2.0
 """How long the page waits for the end of a command, so that it also shows it without scripts."""
 NOT_PERMITTED: Final = "It is dangerous, so it needs a token that may administer. Nothing was sent."
-
-_STATUSES: Final[Mapping[Problem, int]] = {Problem.UNKNOWN: 404, Problem.INVALID: 422, Problem.REFUSED: 409}
 
 
 class CommandRoutes:
@@ -115,5 +113,5 @@ class CommandRoutes:
             plan=plan if isinstance(plan, CommandPlan) else None,
             is_repeated=entered is not None,
         )
-        status = 200 if problem is None else _STATUSES[problem.kind]
+        status = 200 if problem is None else problem.kind.http_status
         return web.Response(status=status, text=html, content_type="text/html")

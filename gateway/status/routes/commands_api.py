@@ -14,10 +14,8 @@ from gateway.status.operations.commands import OPERATIONS, CommandRequest, Inval
 from gateway.status.operations.operation import ErrorResponse
 from gateway.status.rights import Rights
 from gateway.status.routes.api_operations import (
-    InvalidBody,
     api_response,
     child_key,
-    invalid_request,
     operation_routes,
     read_body,
 )
@@ -49,10 +47,7 @@ class CommandsApi:
 
     async def send_command(self, request: web.Request) -> web.Response:
         """Have a child carry out a command."""
-        try:
-            wanted = await read_body(request, CommandRequest)
-        except InvalidBody as error:
-            return invalid_request(str(error))
+        wanted = await read_body(request, CommandRequest)
         order = CommandOrder(child_key(request), request.match_info["name"], wanted.parameters)
         declared = self._commands.commands_of(order.key)
         command = None if declared is None else declared.find(order.name)
@@ -72,10 +67,6 @@ class CommandsApi:
 
 def problem_response(problem: ActionProblem) -> web.Response:
     """Return the response to an action that was not begun."""
-    match problem.kind:
-        case Problem.UNKNOWN:
-            return api_response(ErrorResponse(error=problem.error), status=404)
-        case Problem.INVALID:
-            return api_response(InvalidParameters(error=problem.error, fields=problem.fields), status=422)
-        case Problem.REFUSED:
-            return api_response(ErrorResponse(error=problem.error), status=409)
+    is_invalid = problem.kind is Problem.INVALID
+    error = InvalidParameters(error=problem.error, fields=problem.fields) if is_invalid else ErrorResponse(error=problem.error)
+    return api_response(error, status=problem.kind.http_status)

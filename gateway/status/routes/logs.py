@@ -17,7 +17,6 @@ from gateway.status.render.logs import LogQuery, WrongQuery, as_text, log_page, 
 from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.rights import Rights
 from gateway.status.routes.api_operations import (
-    InvalidBody,
     action_response,
     api_response,
     invalid_request,
@@ -102,10 +101,7 @@ class LogRoutes:
 
     async def set_log_level(self, request: web.Request) -> web.Response:
         """Set the level of the log for a while."""
-        try:
-            wanted = await read_body(request, LogLevelRequest)
-        except InvalidBody as error:
-            return invalid_request(str(error))
+        wanted = await read_body(request, LogLevelRequest)
         self._view.set_log_level(wanted.level, wanted.minutes)
         return action_response(None)
 

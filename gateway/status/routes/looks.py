@@ -18,10 +18,8 @@ from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
 from gateway.status.routes.api_operations import (
-    InvalidBody,
     api_response,
     child_key,
-    invalid_request,
     operation_routes,
     read_body,
 )
@@ -85,10 +83,7 @@ class LookRoutes:
 
     async def look(self, request: web.Request) -> web.Response:
         """Look at a device, and respond with what it says."""
-        try:
-            wanted = await read_body(request, LookRequest)
-        except InvalidBody as error:
-            return invalid_request(str(error))
+        wanted = await read_body(request, LookRequest)
         key = child_key(request)
         problem = self._looks.start(key, wanted.kind)
         if problem is not None:

@@ -8,7 +8,7 @@ from gateway.errors import StoreError
 from gateway.status.declared_routes import DeclaredRoute
 from gateway.status.maintenance_view import SHORTEST_PASSPHRASE, MaintenanceView
 from gateway.status.operations.maintenance import OPERATIONS, BackupRequest, RestartRequest
-from gateway.status.routes.api_operations import InvalidBody, action_response, invalid_request, operation_routes, read_body
+from gateway.status.routes.api_operations import action_response, invalid_request, operation_routes, read_body
 from gateway.status.routes.maintenance import bundle_response, restart_soon, send_backup
 
 NOT_CONFIRMED = "a restart needs a confirmation: send it with `confirmed` set to true"
@@ -31,10 +31,7 @@ class MaintenanceApi:
 
     async def make_backup(self, request: web.Request) -> web.StreamResponse:
         """Respond with an encrypted backup."""
-        try:
-            wanted = await read_body(request, BackupRequest)
-        except InvalidBody as error:
-            return invalid_request(str(error))
+        wanted = await read_body(request, BackupRequest)
         passphrase = wanted.passphrase.get_secret_value()
         if len(passphrase) < SHORTEST_PASSPHRASE:
             return invalid_request(f"passphrase: it has less than {SHORTEST_PASSPHRASE} characters")
@@ -46,10 +43,7 @@ class MaintenanceApi:
 
     async def restart_gateway(self, request: web.Request) -> web.Response:
         """Restart the gateway, once that is confirmed."""
-        try:
-            wanted = await read_body(request, RestartRequest)
-        except InvalidBody as error:
-            return invalid_request(str(error))
+        wanted = await read_body(request, RestartRequest)
         if (problem := self._view.restart_problem) is not None:
             return action_response(f"not restarted: {problem}")
         if not wanted.confirmed:

@@ -20,7 +20,7 @@ from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.render.paging import ListPage, ListQuery, list_children, list_waiting
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
-from gateway.status.routes.api_operations import InvalidBody, api_response, invalid_request, operation_routes, read_body
+from gateway.status.routes.api_operations import api_response, operation_routes, read_body
 from gateway.status.several import (
     MOST_AT_ONCE,
     SeveralAction,
@@ -105,10 +105,7 @@ class SeveralRoutes:
 
     async def several(self, request: web.Request) -> web.Response:
         """Do something with several devices, and respond with what became of each."""
-        try:
-            wanted = await read_body(request, SeveralRequest)
-        except InvalidBody as error:
-            return invalid_request(str(error))
+        wanted = await read_body(request, SeveralRequest)
         if wanted.action.needs_confirmation and request[RIGHTS] < Rights.ADMINISTER:
             return api_response(ErrorResponse(error=NOT_PERMITTED), status=403)
         if wanted.action.needs_confirmation and not wanted.confirmed:
