@@ -17,14 +17,14 @@ LEAST_DAMAGED: Final = 2
 
 
 class Outcome(NamedTuple):
-    """What came of a request."""
+    """The outcome of a request."""
 
     cause: Cause | None
-    """What was wrong; `None` for an answer."""
+    """The fault; `None` for an answer."""
 
 
 class Verdict(NamedTuple):
-    """Why a unit does not answer as it should."""
+    """The reason for which a unit does not answer as it should."""
 
     cause: Cause
     next_step: str | None = None

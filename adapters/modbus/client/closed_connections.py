@@ -13,7 +13,7 @@ class ClosedConnections:
 
     def __init__(self) -> None:
         self.in_a_row = 0
-        """How many since something was received."""
+        """The number of them since something was received."""
 
     @property
     def are_all(self) -> bool:

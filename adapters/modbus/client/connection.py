@@ -119,7 +119,7 @@ class Connection:
 
     @property
     def others_open(self) -> int:
-        """How many other connections this process has open to the same host and port."""
+        """The number of other connections that this process has open to the same host and port."""
         return sum(one.is_open and one._claim == self._claim for one in _connections if one is not self)  # noqa: SLF001 - of this class
 
     async def open(self) -> None:

@@ -40,13 +40,13 @@ from gateway.adapter import Cause, RecentFrames, loop_time
 log = logging.getLogger("adapters.modbus")
 
 OVERHEARD_BYTES = 4096
-"""How much is kept of the traffic of another master."""
+"""The bound of what is kept of the traffic of another master."""
 
 LATE_BOUND = 256
-"""How many late answers are kept: one for each unit id."""
+"""The bound of late answers that are kept: one for each unit id."""
 
 LATE_TOLERANCE_SECONDS = 0.005
-"""How exactly the two times are known that tell to which try of a request an answer belongs."""
+"""The accuracy of the two times that tell to which try of a request an answer belongs."""
 
 BUNDLE_BYTES = 16
 """A serial port delivers the characters that it received when it has this many, or when no more arrive."""
