@@ -8,7 +8,7 @@ from collections.abc import Collection
 from datetime import timedelta
 from itertools import groupby
 
-from gateway.cloud.commands.endings import Ending, ending_of
+from gateway.cloud.commands.execution_results import ExecutionResult, execution_result
 from gateway.cloud.commands.outcome_texts import CANCELLED, INTERRUPTED, NOT_RECORDED, RUN_TOO_OFTEN, message_of
 from gateway.cloud.commands.progress import ProgressReporter
 from gateway.cloud.commands.reporting import OutcomeReporter
@@ -179,10 +179,10 @@ class CommandExecution:
             report = self._progress.repeat_until_done if told_already else self._progress.report_until_done
             progress = () if done else (group.create_task(report(parent, running)),)
             await asyncio.wait({running.task})
-            ending = self._ending(running)
+            ended = self._result_of(running)
         finally:
             running.task.cancel()
-        await self.finish(running.entry, ending.outcome, ending.text, result=ending.result, after=progress)
+        await self.finish(running.entry, ended.outcome, ended.text, result=ended.result, after=progress)
 
     async def _finish_interrupted(self, running: RunningCommand, parent: Credentials, group: asyncio.TaskGroup) -> None:
         entry = running.entry
@@ -219,14 +219,14 @@ class CommandExecution:
         finally:
             progressing.cancel()
 
-    def _ending(self, running: RunningCommand) -> Ending:
+    def _result_of(self, running: RunningCommand) -> ExecutionResult:
         """Return how an execution ended that has ended."""
         task, has_started = running.task, running.entry.started_at is not None
         assert task is not None  # noqa: S101 - set by the caller
         if task.cancelled() or (running.is_cancelled and not has_started):
-            return Ending(Outcome.FAILED, CANCELLED)
+            return ExecutionResult(Outcome.FAILED, CANCELLED)
         title = f"{self._devices.name_of(running.entry.child)}: {running.entry.name}"
-        return ending_of(task, title, has_started=has_started, interruption=running.interruption)
+        return execution_result(task, title, has_started=has_started, interruption=running.interruption)
 
 
 _ENDED = {Outcome.DONE: "is done", Outcome.FAILED: "failed", Outcome.UNKNOWN: "ended"}

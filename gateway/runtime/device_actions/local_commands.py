@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from gateway.cloud.commands.endings import Ending, ending_of
+from gateway.cloud.commands.execution_results import ExecutionResult, execution_result
 from gateway.cloud.commands.outcome_texts import INTERRUPTED, NOT_RECORDED, RUN_TOO_OFTEN, message_of
 from gateway.cloud.commands.running import RunningCommand
 from gateway.cloud.commands.target import CommandTarget
@@ -168,35 +168,35 @@ class LocalCommands:
         entry = running.entry
         title = f"{self._title(entry.child)}: {entry.name}"
         await self._finish(
-            entry, ending_of(task, title, has_started=entry.started_at is not None, interruption=running.interruption)
+            entry, execution_result(task, title, has_started=entry.started_at is not None, interruption=running.interruption)
         )
 
-    async def _finish(self, entry: LedgerEntry, ending: Ending) -> None:
-        message, result = message_of(ending.outcome, ending.text), ending.result
+    async def _finish(self, entry: LedgerEntry, ended: ExecutionResult) -> None:
+        message, result = message_of(ended.outcome, ended.text), ended.result
         before, after = (None, None) if result is None else (result.before, result.after)
         await retry_until_stored(
-            lambda: self._ledger.finish(entry, ending.outcome, message, self._now(), before=before, after=after),
+            lambda: self._ledger.finish(entry, ended.outcome, message, self._now(), before=before, after=after),
             what=f"the outcome of the command {entry.name}",
         )
         self._remove(entry)
-        level = logging.INFO if ending.outcome is Outcome.DONE else logging.WARNING
+        level = logging.INFO if ended.outcome is Outcome.DONE else logging.WARNING
         told = f": {message}" if message else ""
-        log.log(level, "%s: the command %s (%s) %s%s", self._title(entry.child), entry.name, entry.asked_by, ending.outcome, told)
-        text = f"{entry.name} ({entry.asked_by}): {ending.outcome}{told}"
+        log.log(level, "%s: the command %s (%s) %s%s", self._title(entry.child), entry.name, entry.asked_by, ended.outcome, told)
+        text = f"{entry.name} ({entry.asked_by}): {ended.outcome}{told}"
         self._report_event(entry.child, "command_given_on_site", "command", text)
 
     async def _finish_left(self, group: asyncio.TaskGroup) -> None:
         """Finish what had started in an earlier run by reading it back, and end what had not: nothing is sent again."""
         for entry in await retry_until_stored(self._ledger.waiting, what="the list of waiting commands"):
             if entry.is_local:
-                await self._finish(entry, Ending(Outcome.FAILED, NOT_SENT))
+                await self._finish(entry, ExecutionResult(Outcome.FAILED, NOT_SENT))
         for entry in await retry_until_stored(self._ledger.interrupted, what="the list of interrupted commands"):
             if not entry.is_local:
                 continue
             if entry.tries >= MOST_TRIES:
-                await self._finish(entry, Ending(Outcome.UNKNOWN, RUN_TOO_OFTEN))
+                await self._finish(entry, ExecutionResult(Outcome.UNKNOWN, RUN_TOO_OFTEN))
             elif not entry.is_complete:
-                await self._finish(entry, Ending(Outcome.UNKNOWN, f"{INTERRUPTED}; {NOT_RECORDED}"))
+                await self._finish(entry, ExecutionResult(Outcome.UNKNOWN, f"{INTERRUPTED}; {NOT_RECORDED}"))
             else:
                 group.create_task(self._finish_interrupted(self._add(entry)))
 

@@ -20,7 +20,7 @@ from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.render.parameter_form import entered_parameters, form_fields, parameter_values, shown_parameters
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
-from gateway.status.routes.asking import asked_by
+from gateway.status.routes.requester import asked_by
 from gateway.status.snapshot import ChildSummary
 from gateway.status.snapshot_cache import SnapshotCache
 

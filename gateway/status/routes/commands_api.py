@@ -19,7 +19,7 @@ from gateway.status.routes.api_operations import (
     operation_routes,
     read_body,
 )
-from gateway.status.routes.asking import asked_by
+from gateway.status.routes.requester import asked_by
 from gateway.status.snapshot_cache import SnapshotCache
 
 NOT_CONFIRMED = "this command needs a confirmation: send it with `confirmed` set to true"

@@ -14,7 +14,7 @@ from gateway.state.command_ledger import Outcome
 log = logging.getLogger(__name__)
 
 
-class Ending(NamedTuple):
+class ExecutionResult(NamedTuple):
     """How the execution of a command ended."""
 
     outcome: Outcome
@@ -22,9 +22,9 @@ class Ending(NamedTuple):
     result: CommandResult | None = None
 
 
-def ending_of(
+def execution_result(
     task: asyncio.Task[CommandResult | None], title: str, *, has_started: bool, interruption: str | None = None
-) -> Ending:
+) -> ExecutionResult:
     """Return how an execution ended whose task is done and was not cancelled.
 
     Args:
@@ -38,17 +38,17 @@ def ending_of(
         case None:
             result = task.result()
             if result is None:
-                return Ending(Outcome.UNKNOWN, f"{reason}nothing proves that the device carried it out")
-            return Ending(Outcome.DONE, done_text(result), result)
+                return ExecutionResult(Outcome.UNKNOWN, f"{reason}nothing proves that the device carried it out")
+            return ExecutionResult(Outcome.DONE, done_text(result), result)
         case CommandRejected():
-            return Ending(Outcome.FAILED, str(error))
+            return ExecutionResult(Outcome.FAILED, str(error))
         case OutcomeUnknown():
-            return Ending(Outcome.UNKNOWN, f"{reason}{error}")
+            return ExecutionResult(Outcome.UNKNOWN, f"{reason}{error}")
         case DeviceUnreachable():
-            return Ending(Outcome.UNKNOWN, f"{reason}the device did not answer: {error}")
+            return ExecutionResult(Outcome.UNKNOWN, f"{reason}the device did not answer: {error}")
         case StoreError():
-            return Ending(Outcome.UNKNOWN if has_started else Outcome.FAILED, f"the store of the gateway fails: {error}")
+            return ExecutionResult(Outcome.UNKNOWN if has_started else Outcome.FAILED, f"the store of the gateway fails: {error}")
         case _:
             log.error("%s: a bug while it was executed", title, exc_info=error)
             told = f"the gateway failed while executing it: {type(error).__name__}"
-            return Ending(Outcome.UNKNOWN if has_started else Outcome.FAILED, told)
+            return ExecutionResult(Outcome.UNKNOWN if has_started else Outcome.FAILED, told)
