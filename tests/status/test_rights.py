@@ -51,7 +51,7 @@ async def test_a_route_without_a_declaration_answers_nobody(page):
 
 @pytest.mark.parametrize("rights", Rights)
 async def test_an_action_is_done_for_those_whose_rights_suffice_and_refused_to_all_others(page, monkeypatch, rights):
-    monkeypatch.setattr(page.auth, "visitor_of", lambda access: Visitor(rights))
+    monkeypatch.setattr(page.auth, "visitor_of", lambda access: Visitor(rights, "of this test"))
     needed = FORMS | {one.path.replace("{id}", "x"): one.needs for one in OPERATIONS if one.method == "POST"}
     for path, needs in needed.items():
         before = list(page.view.done)

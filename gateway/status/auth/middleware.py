@@ -209,6 +209,9 @@ class AuthMiddleware:
     def _not_allowed(self, request: web.Request, visitor: Visitor, needs: Rights, consequence: str) -> web.Response:
         """Return the refusal of what this visitor may not do, with the way to a token that may."""
         what = f"This needs a token that may {needs.name.lower()}"
+        if not visitor.has_token and request.path.startswith(_PROGRAM_PATHS):
+            how = "the one that was sent is wrong" if "Authorization" in request.headers else "Authorization: Bearer <token>"
+            return self._token_required(request, f"{what}: {how}.{consequence}")
         if not visitor.has_token:
             return self.error_response(request, 403, "Token required", f"{what}.{consequence}")
         text = f"{what}; the token {visitor.token_name} may {visitor.rights.name.lower()}.{consequence}"
@@ -217,10 +220,13 @@ class AuthMiddleware:
     def _ask_to_sign_in(self, request: web.Request, access: AccessRequest) -> web.Response:
         if request.path.startswith(_PROGRAM_PATHS):
             text = "the token is wrong" if access.bearer is not None else "a token is required: Authorization: Bearer <token>"
-            response = self.error_response(request, 401, "Token required", text)
-            response.headers["WWW-Authenticate"] = 'Bearer realm="xyte-gateway"'
-            return response
+            return self._token_required(request, text)
         return web.Response(status=303, headers={"Location": f"/login?then={quote(request.path_qs, safe='/')}"})
+
+    def _token_required(self, request: web.Request, text: str) -> web.Response:
+        """Return the refusal of a program that has shown no token, or a wrong one (RFC 9110, 15.5.2)."""
+        headers = {"WWW-Authenticate": 'Bearer realm="xyte-gateway"'}
+        return self.error_response(request, 401, "Token required", text, headers=headers)
 
 
 def _has_valid_host(request: web.Request) -> bool:

@@ -40,7 +40,7 @@ async def test_a_stale_scraper_makes_nobody_at_its_address_wait_who_has_a_right_
 
 async def test_what_changes_something_needs_the_token_by_every_method(page):
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
-        assert await status_of(page, "/api/v1/status", method) == 403
+        assert await status_of(page, "/api/v1/status", method) == 401
     assert await status_of(page, "/api/v1/status", "HEAD") == 200
 
 
