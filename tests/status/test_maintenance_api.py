@@ -60,7 +60,7 @@ async def test_a_backup_is_sent_as_a_file_and_its_failure_as_json(page, view):
         ("backup", {"passphrase": 12345678}, "passphrase"),
         ("backup", {"passphrase": SECRET, "again": SECRET}, "again"),
         ("backup", [SECRET], "the body"),
-        ("restart", {"confirmed": "perhaps"}, "confirmed"),
+        *(("restart", {"confirmed": no_boolean}, "confirmed") for no_boolean in ("perhaps", "true", 1, 1.0)),
         ("restart", {"now": True}, "now"),
         ("restart", None, "the body"),
         ("restart?now=1", {"confirmed": True}, "now"),

@@ -89,7 +89,7 @@ async def read_body(request: web.Request, model: type[Body]) -> Body:
         InvalidBody: it is not one of this model; the handler of an operation lets it pass.
     """
     try:
-        return model.model_validate_json(await request.read())
+        return model.model_validate_json(await request.read(), strict=True)
     except ValidationError as error:
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"]) or "the body"
