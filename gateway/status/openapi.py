@@ -96,7 +96,7 @@ def _operation_object(operation: ApiOperation) -> Mapping[str, Any]:
         "429": "too many wrong tokens",
     }
     if operation.method == "POST":
-        errors |= {"403": "the token is missing or may not do this, or the request comes from another site"}
+        errors |= {"403": "the token may not do this, or the request comes from another site"}
         errors["409"] = "the action failed"
     elif operation.needs > Rights.LOOK:
         errors["403"] = "the token may not do this"
@@ -121,7 +121,11 @@ def _query_parameter(name: str, parameter: QueryParameter) -> Mapping[str, Any]:
     if parameter.choices:
         schema["enum"] = list(parameter.choices)
     if parameter.pattern:
-        schema["pattern"] = f"^{parameter.pattern}$"
+        schema["pattern"] = f"^({parameter.pattern})$"
+    if parameter.format:
+        schema["format"] = parameter.format
+    if parameter.is_required:
+        schema["minLength"] = 1
     return {
         "name": name,
         "in": "query",

@@ -33,6 +33,23 @@ def test_every_operation_names_its_parameters():
         assert all(one["description"] for one in parameters if one["in"] == "query")
 
 
+def test_a_parameter_is_described_as_it_is_checked():
+    parameters = {(one.name, name): parameter for one in OPERATIONS for name, parameter in one.query.items()}
+    schemas = {
+        (one.name, schema["name"]): schema["schema"]
+        for one in OPERATIONS
+        for schema in operation_object(one)["parameters"]
+        if schema["in"] == "query"
+    }
+    assert schemas.keys() == parameters.keys()
+    for name, parameter in parameters.items():
+        described = re.compile(schemas[name].get("pattern", ""))
+        for value in ("1", "12", "100", "499", "500", "501", "1000", "5000", "x500", "1x", "abc", "2026-03-01T08:00:00Z"):
+            is_described = described.search(value) is not None and value in schemas[name].get("enum", [value])
+            assert is_described is (parameter.problem_with(value) is None), (name, value)
+        assert (schemas[name].get("minLength") == 1) is parameter.is_required
+
+
 def test_operation_ids_are_unique_and_every_schema_exists():
     assert len({operation_object(one)["operationId"] for one in OPERATIONS}) == len(OPERATIONS)
     names = set(re.findall(r"#/components/schemas/(\w+)", json.dumps(DOCUMENT)))

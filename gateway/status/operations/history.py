@@ -14,6 +14,7 @@ from gateway.status.snapshot import MetricHistory
 class _TimePattern(TypedDict):
     pattern: str
     expected: str
+    format: str
 
 
 METRIC: Final = QueryParameter("name of the metric", is_required=True)
@@ -21,6 +22,7 @@ RANGE: Final = QueryParameter("how far back: `hour` (left out: this one), `day`,
 _TIME: Final = _TimePattern(
     pattern=r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]+)?)?(Z|[+-][0-9]{2}:[0-9]{2})",
     expected="a time with its zone, such as 2026-03-01T08:00:00Z",
+    format="date-time",
 )
 
 OPERATIONS: Final[Sequence[ApiOperation]] = (

@@ -16,7 +16,10 @@ from gateway.status.rights import Rights
 class BackupRequest(StatusModel):
     """What a backup is encrypted with."""
 
-    passphrase: SecretStr = Field(description=f"at least {SHORTEST_PASSPHRASE} characters; without it nobody can use the backup")
+    passphrase: SecretStr = Field(
+        description=f"at least {SHORTEST_PASSPHRASE} characters; without it nobody can use the backup",
+        json_schema_extra={"minLength": SHORTEST_PASSPHRASE},  # the view checks it, and says it in its own words
+    )
 
 
 class RestartRequest(StatusModel):

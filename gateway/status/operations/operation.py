@@ -26,7 +26,10 @@ class QueryParameter:
     """What the whole value must match; empty when it may be any."""
     expected: str = ""
     """The same in words, for the caller: `a number from 1`."""
+    format: str = ""
+    """What a value of this pattern also has to be, as a format of OpenAPI; empty when the pattern says all."""
     is_required: bool = False
+    """It is there, and not empty."""
 
     def problem_with(self, value: str) -> str | None:
         """Return why it cannot have this value, for the caller; `None` when it can."""
