@@ -29,6 +29,7 @@ from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
 from gateway.status.routes.json_responses import json_response
+from gateway.status.routes.language import LanguageRoutes
 from gateway.status.who_answers import RUN_ID, Answerer, store_id, who_answers
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class BaseServer:
         self._application = web.Application(client_max_size=most_body_bytes, middlewares=self._middleware.middlewares)
         self._application.on_response_prepare.append(self._middleware.add_security_headers)
         self._add_routes(SignIn(self._templates, self._middleware, auth, assets, sign_in_help).routes())
+        self._add_routes(LanguageRoutes(self._middleware).routes())
         self._add_routes([get("/healthz", self._healthz, needs=Rights.NONE)])
 
     def _add_routes(self, routes: Iterable[DeclaredRoute]) -> None:

@@ -11,6 +11,7 @@ from gateway.status.base_server import BaseServer
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.history import History
 from gateway.status.kept_values import KeptValues
+from gateway.status.languages.texts import in_language
 from gateway.status.listening.endpoint import Endpoint
 from gateway.status.live_updates import LiveUpdates
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
@@ -119,6 +120,11 @@ class StatusServer(BaseServer):
             await self._live.run()
 
     async def _render(self, address: PageAddress) -> RenderedPage | None:
+        """Return a page in the language of those who have it open."""
+        with in_language(await self._middleware.languages.find(address.language)):
+            return await self._render_here(address)
+
+    async def _render_here(self, address: PageAddress) -> RenderedPage | None:
         if address.kind == "doctor":
             return self._renderer.doctor_page(await self._doctor.last_report())
         if address.kind == "maintenance":

@@ -56,6 +56,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     ),
     "jinja2": ("gateway/status/render/templates.py",),
     "markupsafe": ("gateway/status/*",),
+    "polib": ("gateway/status/languages/catalogue.py",),
     "prometheus_client": ("gateway/status/routes/metrics.py",),
     "pymodbus": ("adapters/modbus/client/connection.py", "adapters/modbus/client/pymodbus_pdus.py"),
     "rich": ("gateway/cli/*",),

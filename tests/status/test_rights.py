@@ -19,7 +19,7 @@ FORMS = {
 }
 pytestmark = pytest.mark.enable_socket
 
-PUBLIC = {"/login", "/logout", "/healthz", "/static/{version}/{name}"}
+PUBLIC = {"/login", "/logout", "/language", "/healthz", "/static/{version}/{name}"}
 
 
 def undeclared(server):

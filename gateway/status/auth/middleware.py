@@ -15,6 +15,10 @@ from gateway.status.auth.access_control import AccessRequest, TokenAuth, is_same
 from gateway.status.auth.wrong_tokens import DELAY_SECONDS
 from gateway.status.declared_routes import Handler
 from gateway.status.hosts import is_host, is_loopback, without_port
+from gateway.status.languages.catalogue import Languages
+from gateway.status.languages.language import ENGLISH, wanted_code
+from gateway.status.languages.texts import current_language, gettext_noop, localized, set_language
+from gateway.status.languages.texts import gettext as _
 from gateway.status.listening.client_addresses import Networks, client_behind, client_group, is_in
 from gateway.status.listening.connections import HEAD_SECONDS, Phase
 from gateway.status.listening.protocol import connection_of
@@ -26,6 +30,7 @@ from gateway.status.rights import Rights, Visitor
 log = logging.getLogger(__name__)
 
 COOKIE: Final = "xyte_gateway"
+LANGUAGE_COOKIE: Final = "language"
 RIGHTS: Final = web.RequestKey("rights", Rights)
 VISITOR: Final = web.RequestKey("visitor", Visitor)
 
@@ -43,16 +48,23 @@ SECURITY_HEADERS: Final = {
 }
 
 _PROGRAM_PATHS: Final = ("/api/", "/live", "/metrics", "/readyz", "/healthz")
+_ENGLISH_PATHS: Final = ("/api/", "/metrics", "/readyz", "/healthz", "/static/")
 _PROXY_HEADERS: Final = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP", "Via")
 
 _ERROR_TEXTS: Final = {
-    400: ("Bad request", "The request could not be understood."),
-    404: ("Not found", "There is no such page. A child or a bus that was shown here may have been removed."),
-    405: ("Method not allowed", "This address does not support that method."),
-    408: ("Too slow", "The request did not arrive in time."),
-    413: ("Too large", "The request is larger than this page accepts."),
-    415: ("Unsupported format", "This address accepts only what its own form sends."),
-    500: ("Something went wrong", "This page could not be created. The log gives the reason; the gateway itself keeps running."),
+    400: (gettext_noop("Bad request"), gettext_noop("The request could not be understood.")),
+    404: (
+        gettext_noop("Not found"),
+        gettext_noop("There is no such page. A child or a bus that was shown here may have been removed."),
+    ),
+    405: (gettext_noop("Method not allowed"), gettext_noop("This address does not support that method.")),
+    408: (gettext_noop("Too slow"), gettext_noop("The request did not arrive in time.")),
+    413: (gettext_noop("Too large"), gettext_noop("The request is larger than this page accepts.")),
+    415: (gettext_noop("Unsupported format"), gettext_noop("This address accepts only what its own form sends.")),
+    500: (
+        gettext_noop("Something went wrong"),
+        gettext_noop("This page could not be created. The log gives the reason; the gateway itself keeps running."),
+    ),
 }
 
 RETRY_SECONDS: Final = 10
@@ -80,6 +92,7 @@ class AuthMiddleware:
         self._work = work
         self._templates = templates
         self._trusted_proxies = trusted_proxies
+        self.languages = Languages()
         self.middlewares = (self.errors_as_responses, self.check_access)
 
     async def add_security_headers(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -89,29 +102,40 @@ class AuthMiddleware:
         if request.secure or is_loopback(without_port(request.headers.get("Host", ""))):  # elsewhere browsers complain
             response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
         response.headers.setdefault("Cache-Control", "no-store")
+        if response.content_type == "text/html":
+            response.headers["Content-Language"] = current_language().code
+            response.headers["Vary"] = "Accept-Language, Cookie"
 
     @web.middleware
     async def errors_as_responses(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Answer every failure with a sentence, never with a stack trace."""
         connection = connection_of(request.transport)
+        set_language(ENGLISH)  # one task answers all requests of a connection
+        if not request.path.startswith(_ENGLISH_PATHS):
+            set_language(await self.languages.find(language_of(request)))
         try:
             return await self._answer_in_turn(request, handler)
         except TooMuchWork:
-            text = f"The page gets more requests than it has time for. Try again in {RETRY_SECONDS} s."
-            return self.error_response(request, 429, "Too many requests", text, headers={"Retry-After": str(RETRY_SECONDS)})
+            text = _("The page gets more requests than it has time for. Try again in %(seconds)s s.", seconds=RETRY_SECONDS)
+            return self.error_response(request, 429, _("Too many requests"), text, headers={"Retry-After": str(RETRY_SECONDS)})
         except web.HTTPException as error:
             if error.status < 400:
                 raise
-            title, text = _ERROR_TEXTS.get(error.status, (error.reason, error.reason))
+            title, text = _error_texts(error.status, error.reason)
             allowed = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
             return self.error_response(request, error.status, title, text, headers=allowed)
         except GatewayError as error:
-            return self.error_response(request, 503, "Temporarily unavailable", f"The gateway cannot answer this: {error}")
+            return self.error_response(
+                request,
+                503,
+                _("Temporarily unavailable"),
+                _("The gateway cannot answer this: %(why)s", why=localized(str(error))),
+            )
         except (web.RequestPayloadError, ConnectionError):  # the client has gone, or its body cannot be unpacked
-            return self.error_response(request, 400, *_ERROR_TEXTS[400])
+            return self.error_response(request, 400, *_error_texts(400))
         except Exception:  # the last place where a bug can become a response that has headers and text, and no stack trace
             log.exception("%s %s failed", request.method, request.path)
-            return self.error_response(request, 500, *_ERROR_TEXTS[500])
+            return self.error_response(request, 500, *_error_texts(500))
         finally:
             connection.enter(Phase.RESTING)
 
@@ -124,7 +148,7 @@ class AuthMiddleware:
         async with self._work.turn(Client(self.client_of(request), has_token=visitor.has_token)) as turn:
             connection.enter(Phase.ARRIVING)
             if not _has_valid_host(request):
-                return self.error_response(request, 400, "Bad request", "The Host header is missing, or is not a host.")
+                return self.error_response(request, 400, _("Bad request"), _("The Host header is missing, or is not a host."))
             return await turn.measured(handler(request))
 
     @web.middleware
@@ -174,7 +198,7 @@ class AuthMiddleware:
         if request.path.startswith(_PROGRAM_PATHS):
             body, content_type = ErrorResponse(error=text).model_dump_json(), "application/json"
         else:
-            links = {"To the overview": "/"} | ({"Sign in": "/login"} if status == 403 else {})
+            links = {_("To the overview"): "/"} | ({_("Sign in"): "/login"} if status == 403 else {})
             body, content_type = self._templates.message(title, text, links=links), "text/html"
         return web.Response(status=status, text=body, content_type=content_type, headers=headers)
 
@@ -187,18 +211,21 @@ class AuthMiddleware:
             return None
         await asyncio.sleep(DELAY_SECONDS)
         rounded = f"{wait_seconds:.0f}"
-        text = f"The token is wrong, and your address has sent too many: it waits {rounded} s. A right one works at once."
+        text = _(
+            "The token is wrong, and your address has sent too many: it waits %(seconds)s s. A right one works at once.",
+            seconds=rounded,
+        )
         headers = {"Retry-After": rounded}
-        return self.error_response(request, 429, "Too many wrong tokens", text, headers=headers)
+        return self.error_response(request, 429, _("Too many wrong tokens"), text, headers=headers)
 
     def _action_refusal(
         self, request: web.Request, visitor: Visitor, needs: Rights, access: AccessRequest
     ) -> web.Response | None:
         if visitor.rights < needs:
-            return self._not_allowed(request, visitor, needs, " Nothing was changed.")
+            return self._not_allowed(request, visitor, needs, " " + _("Nothing was changed."))
         if not is_same_origin(request.headers, carries_token=access.bearer is not None):
-            text = "This request came from a page of another site, or from one that hides its origin. Nothing was changed."
-            return self.error_response(request, 403, "Wrong origin", text)
+            text = _("This request came from a page of another site, or from one that hides its origin. Nothing was changed.")
+            return self.error_response(request, 403, _("Wrong origin"), text)
         return None
 
     def _may_not_see(self, request: web.Request, visitor: Visitor, needs: Rights, access: AccessRequest) -> web.Response:
@@ -208,14 +235,15 @@ class AuthMiddleware:
 
     def _not_allowed(self, request: web.Request, visitor: Visitor, needs: Rights, consequence: str) -> web.Response:
         """Return the refusal of what this visitor may not do, with the way to a token that may."""
-        what = f"This needs a token that may {needs.name.lower()}"
+        what = _("This needs a token that may %(right)s", right=_(needs.name.lower()))
         if not visitor.has_token and request.path.startswith(_PROGRAM_PATHS):
             how = "the one that was sent is wrong" if "Authorization" in request.headers else "Authorization: Bearer <token>"
             return self._token_required(request, f"{what}: {how}.{consequence}")
         if not visitor.has_token:
-            return self.error_response(request, 403, "Token required", f"{what}.{consequence}")
-        text = f"{what}; the token {visitor.token_name} may {visitor.rights.name.lower()}.{consequence}"
-        return self.error_response(request, 403, "Not allowed", text)
+            return self.error_response(request, 403, _("Token required"), f"{what}.{consequence}")
+        own = _("the token %(name)s may %(right)s", name=visitor.token_name, right=_(visitor.rights.name.lower()))
+        text = f"{what}; {own}.{consequence}"
+        return self.error_response(request, 403, _("Not allowed"), text)
 
     def _ask_to_sign_in(self, request: web.Request, access: AccessRequest) -> web.Response:
         if request.path.startswith(_PROGRAM_PATHS):
@@ -227,6 +255,17 @@ class AuthMiddleware:
         """Return the refusal of a program that has shown no token, or a wrong one (RFC 9110, 15.5.2)."""
         headers = {"WWW-Authenticate": 'Bearer realm="xyte-gateway"'}
         return self.error_response(request, 401, "Token required", text, headers=headers)
+
+
+def _error_texts(status: int, reason: str = "") -> tuple[str, str]:
+    """Return the title and the text of an error."""
+    title, text = _ERROR_TEXTS.get(status, (reason, reason))
+    return _(title), _(text)
+
+
+def language_of(request: web.Request) -> str:
+    """Return the code of the language in which a request is answered."""
+    return wanted_code(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("Accept-Language", ""))
 
 
 def _has_valid_host(request: web.Request) -> bool:

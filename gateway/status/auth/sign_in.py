@@ -11,6 +11,7 @@ from gateway.status.auth.access_control import SIGNED_IN_SECONDS, TokenAuth
 from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import COOKIE, AuthMiddleware
 from gateway.status.declared_routes import DeclaredRoute, get, post
+from gateway.status.languages.texts import gettext as _
 from gateway.status.render.assets import Asset
 from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.render.templates import Templates
@@ -60,7 +61,7 @@ class SignIn:
             refusal = await self._middleware.wrong_token(request)
             if refusal is not None:
                 return refusal
-            html = self._templates.login(self._sign_in_help, then=then, problem="The token is wrong, or it was withdrawn.")
+            html = self._templates.login(self._sign_in_help, then=then, problem=_("The token is wrong, or it was withdrawn."))
             return web.Response(status=403, text=html, content_type="text/html")
         self._auth.note_sign_in(token, self._middleware.client_of(request))
         response = redirect(then)

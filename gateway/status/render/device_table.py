@@ -13,23 +13,28 @@ from typing import Final
 
 from gateway.models import Metric
 from gateway.status.history import History
+from gateway.status.languages.texts import gettext_noop
 from gateway.status.render.metric_texts import headline_order
 from gateway.status.render.paging import ListPage, ListQuery, list_children
 from gateway.status.snapshot import ChildStatus, ChildSummary, LatestValue
 
 COLUMNS: Final[Mapping[str, str]] = {
-    "values": "Values",
-    "age": "Age",
-    "status": "Status",
-    "bus": "Bus",
-    "kind": "Kind",
-    "family": "Family",
-    "serial": "Serial number",
+    "values": gettext_noop("Values"),
+    "age": gettext_noop("Age"),
+    "status": gettext_noop("Status"),
+    "bus": gettext_noop("Bus"),
+    "kind": gettext_noop("Kind"),
+    "family": gettext_noop("Family"),
+    "serial": gettext_noop("Serial number"),
 }
 """The columns that a person may leave out, as they stand in addresses -> their titles."""
 
 USUAL_COLUMNS: Final = ("values", "age", "status", "bus", "kind")
-GROUPS: Final[Mapping[str, str]] = {"bus": "Bus", "family": "Family", "status": "Status"}
+GROUPS: Final[Mapping[str, str]] = {
+    "bus": gettext_noop("bus"),
+    "family": gettext_noop("family"),
+    "status": gettext_noop("status"),
+}
 LATE: Final = timedelta(minutes=5)
 OLD: Final = timedelta(hours=1)
 _QUIET: Final = frozenset({ChildStatus.SILENT, ChildStatus.UNASKED})

@@ -1,4 +1,4 @@
-"""Format times, shares, amounts, sparklines and the headline for people. Pure."""
+"""Format times, shares, amounts, sparklines and the headline for people, in the language of the reader. Pure."""
 
 from __future__ import annotations
 
@@ -9,26 +9,36 @@ from typing import Final
 from gateway.causes import Cause
 from gateway.models import Value
 from gateway.status.cloud_activity import CommandState
+from gateway.status.languages.texts import decimal, gettext_noop, ngettext, written
+from gateway.status.languages.texts import gettext as _
+from gateway.status.rights import Rights
 from gateway.status.snapshot import ChildStatus, Snapshot, count_by_status
 
 STATUS_TEXTS: Final = {
-    ChildStatus.REFUSED: "refused by the cloud",
-    ChildStatus.HELD: "waiting for a person",
-    ChildStatus.SILENT: "silent",
-    ChildStatus.UNREGISTERED: "not registered yet",
-    ChildStatus.UNMOVED: "not moved in the cloud yet",
-    ChildStatus.UNASKED: "not read yet",
-    ChildStatus.FINE: "fine",
-    ChildStatus.DELETED: "deleted in the cloud",
+    ChildStatus.REFUSED: gettext_noop("refused by the cloud"),
+    ChildStatus.HELD: gettext_noop("waiting for a person"),
+    ChildStatus.SILENT: gettext_noop("silent"),
+    ChildStatus.UNREGISTERED: gettext_noop("not registered yet"),
+    ChildStatus.UNMOVED: gettext_noop("not moved in the cloud yet"),
+    ChildStatus.UNASKED: gettext_noop("not read yet"),
+    ChildStatus.FINE: gettext_noop("fine"),
+    ChildStatus.DELETED: gettext_noop("deleted in the cloud"),
 }
 
 COMMAND_TEXTS: Final = {
-    CommandState.WAITING: "waits for its bus",
-    CommandState.RUNNING: "is being carried out",
-    CommandState.DONE: "done",
-    CommandState.FAILED: "failed",
-    CommandState.UNKNOWN: "acted, outcome unknown",
+    CommandState.WAITING: gettext_noop("waits for its bus"),
+    CommandState.RUNNING: gettext_noop("is being carried out"),
+    CommandState.DONE: gettext_noop("done"),
+    CommandState.FAILED: gettext_noop("failed"),
+    CommandState.UNKNOWN: gettext_noop("acted, outcome unknown"),
 }
+
+ROLE_TEXTS: Final = {
+    Rights.LOOK.name.lower(): gettext_noop("look"),
+    Rights.OPERATE.name.lower(): gettext_noop("operate"),
+    Rights.ADMINISTER.name.lower(): gettext_noop("administer"),
+}
+"""What a token may do, by the name of its right."""
 
 HOUR_SECONDS: Final = 3600
 SPARKLINE_WIDTH: Final = 120
@@ -50,8 +60,8 @@ def share(part: float) -> str:
     """Return a share as percent, with a decimal where it is small."""
     percent = 100 * part
     if 0 < percent < 0.05:
-        return "under 0.1 %"
-    return f"{percent:.1f} %" if 0 < percent < 9.95 else f"{percent:.0f} %"
+        return _("under %(share)s", share=decimal("0.1 %"))
+    return decimal(f"{percent:.1f} %") if 0 < percent < 9.95 else f"{percent:.0f} %"
 
 
 def duration(seconds: float) -> str:
@@ -59,8 +69,10 @@ def duration(seconds: float) -> str:
     minutes = int(seconds // 60)
     days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+        return _("%(days)s d %(hours)s h", days=days, hours=hours)
+    if hours:
+        return _("%(hours)s h %(minutes)s min", hours=hours, minutes=minutes)
+    return _("%(minutes)s min", minutes=minutes)
 
 
 def plain(value: Value) -> str:
@@ -68,31 +80,27 @@ def plain(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def grouped(digits: str) -> str:
-    """Return a number with its thousands separated by spaces at which no line breaks."""
-    return digits.replace(",", "\u202f")
-
-
 def count(things: int, one: str = "", many: str | None = None) -> str:
     """Return `1 sample` or `12 samples`."""
     noun = one if things == 1 or not one else many if many is not None else f"{one}s"
-    return f"{grouped(f'{things:,}')} {noun}".rstrip()
+    return f"{written(things)} {noun}".rstrip()
 
 
 def amount(size: float) -> str:
     """Return an amount of bytes as people write it: `1.5 MB`."""
     for unit in ("B", "kB", "MB", "GB"):
         if size < 999.5:
-            return f"{size:.3g} {unit}"
+            return decimal(f"{size:.3g} {unit}")
         size /= 1000
-    return f"{size:.3g} TB"
+    return decimal(f"{size:.3g} TB")
 
 
 def years(number_of_years: float) -> str:
     """Return `1.5 years`, or `over 100 years` where nobody needs to know it better."""
     if number_of_years > 100:
-        return "over 100 years"
-    return f"{number_of_years:.1f} years" if number_of_years < 10 else f"{number_of_years:.0f} years"
+        return _("over 100 years")
+    number = f"{number_of_years:.1f}" if number_of_years < 10 else f"{number_of_years:.0f}"
+    return _("%(number)s years", number=decimal(number))
 
 
 def headline(snapshot: Snapshot) -> str:
@@ -116,36 +124,42 @@ def sparkline(means: Sequence[tuple[int, float]]) -> str:
 def _cloud_sentence(snapshot: Snapshot) -> str:
     gateway = snapshot.gateway
     if gateway.identity_question is not None:
-        return "The store comes from another machine, so the gateway waits for a person before it speaks to the cloud."
+        return _("The store comes from another machine, so the gateway waits for a person before it speaks to the cloud.")
     if gateway.store_problem is not None:
-        return "Nothing can be stored, so nothing is sent to the cloud."
+        return _("Nothing can be stored, so nothing is sent to the cloud.")
     if not gateway.is_registered:
-        return "The gateway is not registered with the cloud."
+        return _("The gateway is not registered with the cloud.")
     if gateway.hub.is_reachable is None:
-        return "The cloud has not answered yet."
+        return _("The cloud has not answered yet.")
     if not gateway.hub.is_reachable and gateway.hub.cause is Cause.KEY_REFUSED:
-        return "The cloud answers, but does not accept the key of this gateway; all samples are kept."
+        return _("The cloud answers, but does not accept the key of this gateway; all samples are kept.")
     if not gateway.hub.is_reachable:
-        return "The cloud is not reachable; all samples are kept."
+        return _("The cloud is not reachable; all samples are kept.")
     if gateway.is_claimed is False:
-        return "The cloud is reachable, but nobody has claimed this gateway yet."
-    return "The cloud is reachable."
+        return _("The cloud is reachable, but nobody has claimed this gateway yet.")
+    return _("The cloud is reachable.")
 
 
 def _children_sentence(snapshot: Snapshot) -> str:
     counts = count_by_status(snapshot.children)
     total = sum(counts.values())
     if not total:
-        return "There are no children yet."
+        return _("There are no children yet.")
     if counts.get(ChildStatus.FINE) == total:
-        return "Its only child is fine." if total == 1 else f"All {total} children are fine."
-    rest = [f"{counts[one]} {STATUS_TEXTS[one]}" for one in counts if one is not ChildStatus.FINE]
+        return ngettext("Its only child is fine.", "All %(n)s children are fine.", total)
+    rest = [f"{counts[one]} {_(STATUS_TEXTS[one])}" for one in counts if one is not ChildStatus.FINE]
     fine = counts.get(ChildStatus.FINE, 0)
-    return f"{fine} of {count(total, 'child', 'children')} {'is' if fine == 1 else 'are'} fine, {_joined(rest)}."
+    return ngettext(
+        "%(n)s of %(children)s is fine, %(others)s.",
+        "%(n)s of %(children)s are fine, %(others)s.",
+        fine,
+        children=ngettext("%(n)s child", "%(n)s children", total),
+        others=_joined(rest),
+    )
 
 
 def _joined(texts: Sequence[str]) -> str:
-    return texts[0] if len(texts) == 1 else f"{', '.join(texts[:-1])} and {texts[-1]}"
+    return texts[0] if len(texts) == 1 else _("%(first)s and %(last)s", first=", ".join(texts[:-1]), last=texts[-1])
 
 
 def _heights(values: Iterable[float]) -> list[float]:

@@ -69,6 +69,8 @@ class PageAddress:
     """Which events are shown, on the page of the events."""
     topology: TopologyQuery = field(default_factory=TopologyQuery)
     """Which buses are unfolded, on the page of the topology."""
+    language: str = "en"
+    """The language in which an open page is kept up to date."""
 
     @classmethod
     def parse(cls, address: str) -> PageAddress | None:

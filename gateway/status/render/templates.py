@@ -19,6 +19,9 @@ from gateway.profiles.parameters import title_of
 from gateway.state.records import Decision
 from gateway.status.cloud_activity import CommandState
 from gateway.status.doctor_cache import DoctorReport
+from gateway.status.languages.catalogue import FOLDER as CATALOGUES
+from gateway.status.languages.language import NAMES
+from gateway.status.languages.texts import current_language, decimal, gettext, localized, written
 from gateway.status.logs_view import LEVELS, PARTS, part_of
 from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
@@ -55,9 +58,9 @@ LICENCE_MARKS: Final = {"in use": "fine", "pending": "unasked", "error": "refuse
 
 
 def edition_of(assets: Mapping[str, Asset]) -> str:
-    """Return a hash of the version, the templates and the static files."""
+    """Return a hash of the version, the templates, the catalogues and the static files."""
     content = hashlib.blake2s(__version__.encode(), digest_size=6)
-    for file in sorted(FOLDER.glob("*.html")):
+    for file in (*sorted(FOLDER.glob("*.html")), *sorted(CATALOGUES.glob("*.po"))):
         content.update(file.read_bytes())
     for asset in assets.values():
         content.update(asset.address.encode())
@@ -68,8 +71,7 @@ class Templates:
     """The templates of the page, rendered by name."""
 
     def __init__(self, assets: Mapping[str, Asset]) -> None:
-        self.edition = edition_of(assets)
-        """Changes with the pages: an open page of another one is loaded again."""
+        self._edition = edition_of(assets)
         self._environment = Environment(
             loader=FileSystemLoader(str(FOLDER)),
             autoescape=True,
@@ -77,7 +79,10 @@ class Templates:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=False,
+            extensions=["jinja2.ext.i18n"],
         )
+        self._environment.newstyle_gettext = True  # type: ignore[attr-defined]  # the extension adds it
+        self._environment.policies["ext.i18n.trimmed"] = True
         self._environment.filters |= {
             "moment": formatting.moment,
             "zone": formatting.zone,
@@ -88,12 +93,21 @@ class Templates:
             "plain": formatting.plain,
             "sparkline": formatting.sparkline,
             "count": formatting.count,
+            "decimal": decimal,
+            "localized": localized_html,
+            "localized_text": localized,
             "with_code": with_code,
             "points": table_points,
             "metric_title": metric_title,
             "title_of": title_of,
         }
         self._environment.globals |= {
+            "_": _gettext,
+            "gettext": _gettext,
+            "ngettext": _ngettext,
+            "pgettext": _pgettext,
+            "language": lambda: current_language().code,
+            "languages": NAMES,
             "chart_titles": chart_titles,
             "edition": lambda: self.edition,
             "log_levels": LEVELS,
@@ -103,6 +117,7 @@ class Templates:
             "asset": lambda name: assets[name].address,
             "shown_value": shown_value,
             "status_texts": formatting.STATUS_TEXTS,
+            "role_texts": formatting.ROLE_TEXTS,
             "command_texts": formatting.COMMAND_TEXTS,
             "command_marks": COMMAND_MARKS,
             "licence_marks": LICENCE_MARKS,
@@ -116,8 +131,13 @@ class Templates:
             "sparkline_height": formatting.SPARKLINE_HEIGHT,
         }
 
+    @property
+    def edition(self) -> str:
+        """The edition in the language of the reader: an open page of another one is loaded again."""
+        return f"{self._edition}-{current_language().code}"
+
     def render(self, template: str, **values: object) -> str:
-        """Return a template with these values filled in."""
+        """Return a template with these values filled in, in the language of the reader (`gateway.status.languages.texts`)."""
         return self._environment.get_template(template).render(**values)
 
     def macro(self, template: str, name: str) -> Callable[..., str]:
@@ -127,7 +147,8 @@ class Templates:
 
     def message(self, title: str, text: str, *, links: Mapping[str, str] | None = None) -> str:
         """Return a document with one message and links."""
-        return self.render("message.html", title=title, text=text, links=links if links is not None else {"To the overview": "/"})
+        links = links if links is not None else {gettext("To the overview"): "/"}
+        return self.render("message.html", title=title, text=text, links=links)
 
     def doctor_report(self, report: DoctorReport) -> str:
         """Return the findings of `doctor` as a part of a document, faults first."""
@@ -144,6 +165,33 @@ class Templates:
     def login(self, sign_in_help: SignInHelp, *, then: str, problem: str | None = None) -> str:
         """Return the form for the token."""
         return self.render("login.html", help=sign_in_help, then=then, problem=problem)
+
+
+def localized_html(sentence: str) -> Markup:
+    """Return a sentence that another part of the gateway has made; one that stays English says so."""
+    language = current_language()
+    if language.is_source:
+        return escape(sentence)
+    found = language.sentences.find(sentence)
+    return Markup('<span lang="en">{}</span>').format(sentence) if found is None else escape(found)
+
+
+def _gettext(text: str, /, **values: object) -> Markup:
+    """Return a text of a template, as HTML in which the values are escaped."""
+    return _filled(current_language().translations.gettext(text), values)
+
+
+def _ngettext(one: str, many: str, number: int, /, **values: object) -> Markup:
+    return _filled(current_language().translations.ngettext(one, many, number), {"n": number, **values})
+
+
+def _pgettext(context: str, text: str, /, **values: object) -> Markup:
+    return _filled(current_language().translations.pgettext(context, text), values)
+
+
+def _filled(text: str, values: Mapping[str, object]) -> Markup:
+    html = Markup(text)  # noqa: S704 - a text of ours, or its translation in our catalogue
+    return html % {name: written(value) for name, value in values.items()} if "%" in text else html
 
 
 def with_code(text: str) -> Markup:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from aiohttp import web
@@ -13,6 +14,8 @@ from gateway.status.auth.middleware import VISITOR, AuthMiddleware
 from gateway.status.auth.sign_in import own_path, redirect
 from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.doctor_cache import DoctorCache
+from gateway.status.languages.texts import current_language, localized
+from gateway.status.languages.texts import gettext as _
 from gateway.status.live_updates import LiveUpdates, PageWatcher, TooManyWatchers
 from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.render.templates import Templates
@@ -113,7 +116,7 @@ class HtmlRoutes:
     def _action_response(self, why_not: str | None, *, back: str) -> web.Response:
         if why_not is None:
             return redirect(back)
-        html = self._templates.message("The action failed", why_not, links={"Back": back})
+        html = self._templates.message(_("The action failed"), localized(why_not), links={_("Back"): back})
         return web.Response(status=409, text=html, content_type="text/html")
 
     async def live(self, request: web.Request) -> web.StreamResponse:
@@ -121,6 +124,7 @@ class HtmlRoutes:
         address = PageAddress.parse(request.query.get("at", ""))
         if address is None:
             raise web.HTTPNotFound
+        address = replace(address, language=current_language().code)
         client = self._middleware.viewer_of(request)
         seen = request.headers.get("Last-Event-ID", request.query.get("seen", ""))
         try:
@@ -128,8 +132,8 @@ class HtmlRoutes:
                 may_still = self._middleware.may_still(request)
                 return await stream_events(request, watcher, edition=self._templates.edition, may_still=may_still)
         except TooManyWatchers:
-            text = "Too many pages are open, so this one is not updated."
-            return self._middleware.error_response(request, 503, "Too many pages", text, headers={"Retry-After": "30"})
+            text = _("Too many pages are open, so this one is not updated.")
+            return self._middleware.error_response(request, 503, _("Too many pages"), text, headers={"Retry-After": "30"})
 
 
 def _path_back(form: Mapping[str, str], *, default: str) -> str:

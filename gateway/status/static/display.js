@@ -98,7 +98,7 @@
 
   if (form) {
     for (const one of form.elements) if (one.name && choice[one.name]) one.value = choice[one.name];
-    form.closest("details").hidden = false;
+    form.hidden = false;
     form.addEventListener("change", choose);
     form.addEventListener("submit", (event) => event.preventDefault());
   }

@@ -1,0 +1,1 @@
+"""Say what the page says in the language of its reader: English stands in the source, each other language in one `.po` file."""
