@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from adapters.modbus.client.buses import Bus, SerialLine
+from adapters.modbus.client.pdu import ABSENT_UNIT_CODES, BEHIND_STEP, EXCEPTION_NAMES
 from gateway.adapter import Cause, DeviceUnreachable
 
 REMEMBERED: Final = 20
@@ -111,4 +112,6 @@ class AnswerQuality:
 def unreachable(quality: AnswerQuality | None, unit: int, texts: Sequence[str]) -> DeviceUnreachable:
     """Return the error for a unit that does not answer as it should; `None` where the quality is not known."""
     verdict = Verdict(Cause.NO_ANSWER) if quality is None else quality.verdict(unit)
-    return DeviceUnreachable("; ".join(texts), cause=verdict.cause, next_step=verdict.next_step)
+    is_behind = any(EXCEPTION_NAMES[code] in text for code in ABSENT_UNIT_CODES for text in texts)
+    step = verdict.next_step or (BEHIND_STEP if is_behind else None)
+    return DeviceUnreachable("; ".join(texts), cause=verdict.cause, next_step=step)

@@ -33,7 +33,7 @@ from pymodbus.pdu import ModbusPDU
 from adapters.modbus.client import ascii_frames
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
 from adapters.modbus.client.keepalive import detect_dead_peer
-from adapters.modbus.client.open_errors import CONNECT_SECONDS, not_open, why_refused
+from adapters.modbus.client.open_errors import CONNECT_SECONDS, not_open, refused
 from adapters.modbus.client.pdu import Request
 from adapters.modbus.client.pymodbus_pdus import ResponseDecoder, request_pdu, response_pdu
 from adapters.modbus.client.responses import ResponsePDU
@@ -183,11 +183,10 @@ class Connection:
 
     def _check_refusal(self) -> None:
         """Raise `BusUnavailable` if the connection was ended by an error that a new one would have as well."""
-        if (why := why_refused(self._bus, self._loss, self._last_received)) is not None:
+        if (error := refused(self._bus, self._loss, self._last_received)) is not None:
             loss = self._loss
             self.close()
-            is_tls = isinstance(self._bus, TcpHost) and self._bus.transport == "tcp"
-            raise BusUnavailable(why, cause=Cause.TLS if is_tls else Cause.UNKNOWN) from loss
+            raise error from loss
 
     async def check_for_tls(self) -> None:
         """Raise `BusUnavailable` if the host closes each connection because it speaks TLS; it is asked once."""

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Mapping
 
 from adapters.modbus.client.buses import Bus, SerialLine, TcpHost
-from adapters.modbus.client.tls_errors import NOT_YET_VALID, WANTS_TLS, is_tls_alert, why_failed
+from adapters.modbus.client.tls_errors import NOT_YET_VALID, WANTS_TLS, is_about_our_certificate, is_tls_alert, why_failed
 from adapters.modbus.client.tls_settings import TLS_PORT
 from gateway.adapter import BusUnavailable, Cause, FindingState, examine_port, seconds_text
 
@@ -69,7 +69,7 @@ def not_open(bus: Bus, error: OSError | None) -> BusUnavailable:
     if isinstance(bus, SerialLine):
         faults = (finding for finding in examine_port(bus.port, for_config=False) if finding.state is FindingState.FAULT)
         step = next((finding.fix for finding in faults), None)
-    elif cause in (Cause.TLS, Cause.CLOCK_WRONG):
+    elif cause in (Cause.TLS, Cause.CLOCK_WRONG, Cause.LOGIN_REFUSED):
         step = text.removeprefix(f"{bus.host}:{bus.port}: ").partition(": ")[2]
     elif bus.transport == "udp" and cause is Cause.NO_PERMISSION:
         step = "Set another `local_port`, and let the firewall of this machine pass what the gateway sends"
@@ -89,7 +89,9 @@ def _cause_of(error: OSError | None) -> Cause:
     tls_error = error if isinstance(error, ssl.SSLError) else error.__cause__
     if isinstance(tls_error, ssl.SSLError):
         is_early = isinstance(tls_error, ssl.SSLCertVerificationError) and tls_error.verify_code == NOT_YET_VALID
-        return Cause.CLOCK_WRONG if is_early else Cause.TLS
+        if is_early:
+            return Cause.CLOCK_WRONG
+        return Cause.LOGIN_REFUSED if is_about_our_certificate(tls_error) else Cause.TLS
     number = error.errno if error.errno in _CAUSES else _number_inside(str(error))
     return _CAUSES.get(number or 0, Cause.UNKNOWN)
 
@@ -108,8 +110,8 @@ def why_not_open(bus: Bus, error: OSError | None) -> str:
     return f"{where}: {_ADVICE.get(number or 0, error.strerror or str(error))}"
 
 
-def why_refused(bus: Bus, loss: Exception | None, received: bytes) -> str | None:
-    """Return a sentence about a connection that ended; `None` where opening it again may help.
+def refused(bus: Bus, loss: Exception | None, received: bytes) -> BusUnavailable | None:
+    """Return the error for a connection that ended, with its cause; `None` where opening it again may help.
 
     Args:
         bus: the host or line.
@@ -119,11 +121,13 @@ def why_refused(bus: Bus, loss: Exception | None, received: bytes) -> str | None
     if not isinstance(bus, TcpHost):
         return None
     if bus.transport == "udp" and isinstance(loss, OSError):
-        return why_not_open(bus, loss)
+        return BusUnavailable(why_not_open(bus, loss), cause=_cause_of(loss))
     if bus.tls is not None and isinstance(loss, ssl.SSLError):  # TLS 1.3: the host judges our certificate after the handshake
-        return f"{bus.host}:{bus.port}: {why_failed(loss, bus.tls)}"
+        why = why_failed(loss, bus.tls)
+        step = _as_sentence(why.partition(": ")[2]) or None
+        return BusUnavailable(f"{bus.host}:{bus.port}: {why}", cause=_cause_of(loss), next_step=step)
     if bus.tls is None and is_tls_alert(received):
-        return f"{bus.host}:{bus.port}: {WANTS_TLS}"
+        return BusUnavailable(f"{bus.host}:{bus.port}: {WANTS_TLS}", cause=Cause.TLS)
     return None
 
 

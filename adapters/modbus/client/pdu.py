@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.adapter import Cause, DeviceUnreachable
 
@@ -183,11 +183,17 @@ class ExceptionResponse(Exception):
         """1 to 255 (section 7)."""
 
 
+BEHIND_STEP: Final = (
+    "The host answers, but not the device behind it: check its power, its unit id and the line between both. If it answers at "
+    "times, lengthen `request_pause`, and let no other program ask the host"
+)
+
+
 class NoSuchUnit(DeviceUnreachable):
     """A Modbus gateway reported that the unit is not there: further requests to it are useless."""
 
     def __init__(self, text: str, *, was_forwarded: bool = False) -> None:
-        super().__init__(text, cause=Cause.NO_ANSWER)
+        super().__init__(text, cause=Cause.NO_ANSWER, next_step=BEHIND_STEP)
         self.was_forwarded = was_forwarded
         """The Modbus gateway has sent the request to the unit, which may have received it."""
 

@@ -82,6 +82,12 @@ def why_failed(error: ssl.SSLError, tls: TlsSettings) -> str:
     return f"TLS failed: {reason.replace('_', ' ').lower()}"
 
 
+def is_about_our_certificate(error: ssl.SSLError) -> bool:
+    """Return whether the host refuses the certificate of this gateway, or wants one: the log-in of TLS."""
+    reason = error.reason or str(error)
+    return "ALERT" in reason and reason.endswith(("CERTIFICATE_REQUIRED", *_CLIENT_CERTIFICATE_ALERTS))
+
+
 _WANTS_CERTIFICATE = "it wants a certificate of the gateway: set `certificate_file` and `key_file` in `tls`"
 
 _LOOK = "after you have compared it with the device itself"

@@ -7,6 +7,12 @@ from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.profile import Profile
 from gateway.adapter import Cause, DeviceUnreachable
 
+AROUND_TEXT = b"\t\r\n\x01\x02\x03\x04\x06\x15\x17"
+"""White space, and the control characters of ASCII around a message: SOH, STX, ETX, EOT, ACK, NAK, ETB."""
+
+LEAST_LETTERS = 4
+"""Fewer readable characters may be an accident."""
+
 LATER_SECONDS = 3600.0
 """By then a silence has ended every frame."""
 
@@ -32,9 +38,15 @@ def cause_of(profile: Profile, received: bytes, *, was_heard: bool) -> Cause:
     framer = framer_for(profile.framing)
     frames = [*framer.feed(received, 0.0), *framer.expire(LATER_SECONDS)]
     is_text = profile.notation == "text"
-    if frames and (not is_text or all(byte < 0x80 for byte in received)):
+    if (frames and (not is_text or all(byte < 0x80 for byte in received))) or is_readable(received):
         return Cause.OTHER_DEVICE
     return Cause.CHECKSUM_ERRORS
+
+
+def is_readable(received: bytes) -> bool:
+    """Return whether this is text, with or without the control characters that frame messages; damage hardly looks like it."""
+    letters = sum(0x20 <= byte < 0x7F for byte in received)
+    return letters >= LEAST_LETTERS and all(0x20 <= byte < 0x7F or byte in AROUND_TEXT for byte in received)
 
 
 def next_step(cause: Cause, line: LineSettings | None) -> str | None:
