@@ -313,6 +313,13 @@ class Adapter(ABC, Generic[SettingsT]):
         """Return remarks for the operator about how this child is read: what it refuses, what was learned."""
         return ()
 
+    def why_no_values(self, child: ChildDevice) -> str | None:
+        """Return why none of its values can be read, of a child that answers and refuses everything it is asked; one sentence.
+
+        Such a child stays online: some devices refuse while they sleep. Called after a read without a reading. Default: `None`.
+        """
+        return None
+
     def bus_remarks(self) -> Sequence[str]:
         """Return remarks for the operator about the bus as a whole: what else speaks on it, what to change. One sentence each.
 

@@ -353,6 +353,10 @@ class BleAdapter(Adapter[BleSettings]):
             return ["it was not received since the start", *scanning]
         return [*device.remarks(loop_time()), *scanning, *self._sessions.remarks(child)]
 
+    def why_no_values(self, child: ChildDevice) -> str | None:
+        """Return that the child refuses all of its characteristics, if so."""
+        return self._sessions.why_no_values(child)
+
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:
         """Return the command line tools for Bluetooth devices."""

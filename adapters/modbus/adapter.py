@@ -216,6 +216,11 @@ class ModbusAdapter(Adapter[ModbusSettings]):
             remarks.append(f"gets a pause of {seconds_text(pause)} before each request, configured or learned (`request_pause`)")
         return [*remarks, "its line echoes requests"] if self._transport.echoes else remarks
 
+    def why_no_values(self, child: ChildDevice) -> str | None:
+        """Return that the unit refuses all of its points, if so: as an inverter by night does."""
+        profile = self._profiles.of(child)
+        return None if profile is None else self._read_plans.why_no_values(child, profile)
+
     def bus_remarks(self) -> Sequence[str]:
         """Return what else speaks on the bus, and what is wrong with the answers by which units were identified."""
         of_line = self._transport.remarks() if isinstance(self._transport, Link) else ()

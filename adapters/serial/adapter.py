@@ -400,6 +400,10 @@ class SerialAdapter(Adapter[SerialSettings]):
             remarks.append(f"discarded received bytes: {discarded}")
         return remarks if line is None else [f"its line is set to {line}", *remarks]
 
+    def why_no_values(self, child: ChildDevice) -> str | None:
+        """Return that the child refuses all of its queries, if so."""
+        return self._queries.why_no_values(child)
+
     def bus_remarks(self) -> Sequence[str]:
         """Return that a console answers on this port, or that a log-in fails, if so."""
         login_problem = None if self._active is None else self._active.login_problem

@@ -40,6 +40,12 @@ _BY_STATUS: Final[Mapping[ChildStatus, Cause]] = MappingProxyType(
 )
 
 
+REGISTERED_AGAIN_STEP: Final = (
+    "Nothing needs to be done: the gateway registers it again by itself. If it is gone for good, retire it: `xyte-gateway "
+    'children retire`. If it is to stay away, set `deleted_children = "leave"` in [cloud].'
+)
+
+
 class CauseScope(StrEnum):
     """What a cause concerns."""
 
@@ -85,8 +91,9 @@ def open_causes(snapshot: Snapshot) -> tuple[OpenCause, ...]:
 
 
 def child_cause(child: ChildSummary, *, next_step: str | None = None, tries: int = 0) -> OpenCause | None:
-    """Return why a child is not fine; `None` for one that is."""
-    if child.standing in (ChildStatus.FINE, ChildStatus.UNASKED):
+    """Return why a child is not fine, or gives no values although it answers; `None` for one without either."""
+    gives_no_values = child.standing is ChildStatus.FINE and child.cause is not None
+    if child.standing in (ChildStatus.FINE, ChildStatus.UNASKED) and not gives_no_values:
         return None
     is_silent = child.standing is ChildStatus.SILENT
     cause = child.cause or _BY_STATUS.get(child.standing, Cause.UNKNOWN)
@@ -98,8 +105,8 @@ def child_cause(child: ChildSummary, *, next_step: str | None = None, tries: int
         subject=child.name,
         phrase=own_phrase or cause.phrase,
         evidence=None if own_phrase else child.why,
-        next_step=next_step or cause.next_step,
-        since=child.since,
+        next_step=next_step or _step(child.standing, cause),
+        since=None if gives_no_values else child.since,
         children=1,
         path=f"/children/{child.id}",
         tries=tries,
@@ -269,7 +276,7 @@ def _cloud_standings(children: Sequence[ChildSummary], *, has_cloud_cause: bool)
         ):
             same[child.standing, child.why].append(child)
     for (standing, why), alike in same.items():
-        cause = _BY_STATUS[standing]
+        cause = alike[0].cause or _BY_STATUS[standing]
         if len(alike) == 1 and (one := child_cause(alike[0])) is not None:
             yield one
             continue
@@ -280,11 +287,17 @@ def _cloud_standings(children: Sequence[ChildSummary], *, has_cloud_cause: bool)
             subject=_names(one.name for one in alike),
             phrase=cause.phrase,
             evidence=why,
-            next_step=cause.next_step,
+            next_step=_step(standing, cause),
             since=min((one.since for one in alike if one.since is not None), default=None),
             children=len(alike),
             path=f"/?show={standing}#children",
         )
+
+
+def _step(standing: ChildStatus, cause: Cause) -> str:
+    """Return what to do about a child with this status for this cause."""
+    comes_again = cause is Cause.DELETED_IN_CLOUD and standing is not ChildStatus.DELETED
+    return REGISTERED_AGAIN_STEP if comes_again else cause.next_step
 
 
 def _by_cause(causes: Iterable[OpenCause]) -> Mapping[Cause, list[OpenCause]]:

@@ -264,8 +264,8 @@ class ChildSummary(StatusModel):
     serial_number: Text | None = None
     standing: ChildStatus
     since: AwareDatetime | None = Field(default=None, description="when it got this status")
-    why: Text | None = Field(default=None, description="why it is not fine, in plain words")
-    cause: Cause | None = Field(default=None, description="why it is not fine, as one of the known causes")
+    why: Text | None = Field(default=None, description="why it is not fine, or gives no values although it answers, in words")
+    cause: Cause | None = Field(default=None, description="the same as one of the known causes")
     stems_from: str | None = Field(default=None, description="id of the bus that does not work, where that is the cause")
     next_try_at: AwareDatetime | None = Field(default=None, description="time of the next try, while it is silent")
     answered_at: AwareDatetime | None = Field(
@@ -297,7 +297,7 @@ class ChildDetails(StatusModel):
     registration: ChildState
     registered_since: AwareDatetime | None = None
     reach: Reach
-    next_step: Text | None = Field(default=None, description="what to do while it is not fine")
+    next_step: Text | None = Field(default=None, description="what to do while it is not fine, or gives no values")
     tries: int = Field(default=0, description="number of unanswered tries in a row")
     load: float = Field(default=0.0, description="share of the bus's time that it used lately")
     is_slow: bool = False

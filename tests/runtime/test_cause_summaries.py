@@ -47,7 +47,8 @@ async def site(tmp_path):
         quiet = SimpleNamespace(alarms_of=lambda key: (), evidence_of=lambda key: {})
         field = SimpleNamespace(
             availability=availability, intake=quiet, fleet=SimpleNamespace(supervisors={BUS: bus}),
-            in_effect=SimpleNamespace(remarks=lambda key: ()), monitor=SimpleNamespace(last_answer=lambda key: None),
+            in_effect=SimpleNamespace(remarks=lambda key: ()),
+            monitor=SimpleNamespace(last_answer=lambda key: None, why_no_values=lambda key: None),
         )  # fmt: skip
         yield SimpleNamespace(availability=availability, bus=bus, summaries=ChildSummaries(registry, field))
 

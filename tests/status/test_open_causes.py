@@ -152,3 +152,30 @@ async def test_a_cause_that_a_strangers_adapter_does_not_name_is_told_in_its_wor
 def test_commands_in_a_next_step_are_shown_as_code_and_nothing_in_it_becomes_markup():
     assert with_code("Set it: `timedatectl <x>` & wait.") == "Set it: <code>timedatectl &lt;x&gt;</code> &amp; wait."
     assert with_code("a ` alone <b>") == "a ` alone &lt;b&gt;"
+
+
+async def test_a_child_that_answers_and_refuses_everything_tells_why_there_are_no_values_and_is_no_trouble(fake):
+    view = fake.FakeView()
+    view.add_bus("house 3")
+    child = view.add_child("Inverter", "house 3")
+    told = {"cause": Cause.DEVICE_REFUSES, "why": "it answers, and refuses all of its 10 metrics"}
+    view.children[child.line.key] = child.model_copy(update={"line": child.line.model_copy(update=told)})
+
+    cause = child_cause(view.children[child.line.key].line)
+
+    assert (cause.cause, cause.phrase, cause.try_path) == (Cause.DEVICE_REFUSES, "refuses what it is asked", None)
+    assert cause.evidence == told["why"]
+    assert await causes_of(view) == (), "an inverter by night is nothing to be woken for"
+
+
+@pytest.mark.parametrize(("state", "words"), [(ChildState.ADMITTED, "by itself"), (ChildState.DELETED, "register_again")])
+async def test_a_child_that_was_deleted_in_the_cloud_says_so_and_what_comes_of_it(fake, state, words):
+    view = fake.FakeView()
+    view.add_bus("house 3")
+    child = view.add_child("Meter", "house 3", state=state, why="deleted in the cloud")
+    line = child.line.model_copy(update={"cause": Cause.DELETED_IN_CLOUD})
+
+    cause = child_cause(line)
+
+    assert cause.cause is Cause.DELETED_IN_CLOUD
+    assert words in cause.next_step

@@ -40,7 +40,16 @@ class AttributeRefused(Exception):
 
 
 class PairingNeeded(AttributeRefused):
-    """The device answers this characteristic only to a machine that is paired with it."""
+    """The device answers this characteristic only to a machine that is paired with it.
+
+    Args:
+        text: what happened, and what to do.
+        unanswered: what happened, where there was no answer at all, which may have another reason; `None` for a refusal.
+    """
+
+    def __init__(self, text: str, unanswered: str | None = None) -> None:
+        super().__init__(text)
+        self.unanswered = unanswered
 
 
 IsPaired = Callable[[], Awaitable[bool | None]]
@@ -195,7 +204,8 @@ class GattConnection:
             return PairingNeeded(
                 f"{problem}; this pairing is not the one that it wants: set its passkey, or pair it again: {again}"
             )
-        return PairingNeeded(f"{problem}; it {'has' if is_certain else 'may have'} to be paired: {pairing_hint(self.address)}")
+        text = f"{problem}; it {'has' if is_certain else 'may have'} to be paired: {pairing_hint(self.address)}"
+        return PairingNeeded(text, None if is_certain else problem)
 
 
 def pairing_hint(address: str) -> str:

@@ -61,11 +61,21 @@ class DeviceSessions:
         self._remarks: dict[str, Sequence[str]] = {}
         self._on_read = on_read
         self._locked = LockedCharacteristics()
+        self._answers: dict[str, dict[CharacteristicPath, str | None]] = {}
+        """The last answer to each characteristic of each child, by its key: why it refused it, `None` for a value."""
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return what the child lacks and refuses, and the number of connections."""
         slots = f"{self._pool.used_slots} of {self._pool.slots} connections are in use"
         return [*self._remarks.get(child.key, ()), slots]
+
+    def why_no_values(self, child: ChildDevice) -> str | None:
+        """Return that a child refuses all of its characteristics, if so."""
+        answers = self._answers.get(child.key, {})
+        refusals = [text for text in answers.values() if text is not None]
+        if not refusals or len(refusals) < len(answers):
+            return None
+        return f"it accepts the connection, and refuses everything that is read: {', '.join(dict.fromkeys(refusals))}"
 
     async def identify(self, device: TrackedDevice) -> None:
         """Read the device information, and find a profile if none was known; the result or the failure is stored in `device`."""
@@ -234,7 +244,7 @@ class DeviceSessions:
                 self._note_refusal(child, reader, error, remarks)
             else:
                 connection.subscribed.add(reader.path)
-                self._locked.note_answer(child.key, reader.path)
+                self._note_answer(child, reader)
                 return _no_readings if reader.is_event else first_readings
         return _no_readings
 
@@ -246,14 +256,29 @@ class DeviceSessions:
         except AttributeRefused as error:
             self._note_refusal(child, reader, error, remarks)
             return []
-        self._locked.note_answer(child.key, reader.path)
+        self._note_answer(child, reader)
         return _decode(reader, payload, child, remarks)
+
+    def _note_answer(self, child: ChildDevice, reader: CharacteristicReader) -> None:
+        self._answers.setdefault(child.key, {})[reader.path] = None
+        self._locked.note_answer(child.key, reader.path)
+
+    def _has_answered(self, child: ChildDevice, reader: CharacteristicReader) -> bool:
+        return self._answers.get(child.key, {}).get(reader.path, "never") is None
 
     def _note_refusal(
         self, child: ChildDevice, reader: CharacteristicReader, error: AttributeRefused, remarks: list[str]
     ) -> None:
+        """Note that a characteristic was refused.
+
+        Raises:
+            DeviceUnreachable: it was not answered, and it was answered before without a pairing: so that is not what it wants.
+        """
+        if isinstance(error, PairingNeeded) and error.unanswered and self._has_answered(child, reader):
+            raise DeviceUnreachable(f"{reader.path}: {error.unanswered}", cause=Cause.NO_ANSWER) from error
         text = f"{reader.path}: {error}"
         remarks.append(text)
+        self._answers.setdefault(child.key, {})[reader.path] = text
         if isinstance(error, PairingNeeded) and self._locked.note_refusal(child.key, reader.path, text):
             log.warning("%s: %s", child.name, text)
 

@@ -73,6 +73,8 @@ class BlockReader:
 
     async def read(self, profile: Profile, due: frozenset[str]) -> AsyncGenerator[Sequence[Reading], None]:
         """Yield the readings of each block after its transactions."""
+        busy_code: int | None = None
+        is_any_read = False
         for transaction in self._plans.transactions(self._child, profile, due):
             block = transaction.block
             for factor in block.factors:
@@ -81,6 +83,7 @@ class BlockReader:
                     yield ()
             outcome = await self._outcome(transaction)
             if isinstance(outcome, bytes):
+                is_any_read = True
                 self._was_read(block, transaction.at_once)
                 payload = block.with_factors(outcome, self._factors)
                 yield transaction.decoder.decode(payload, self._child.key, datetime.now(UTC))
@@ -89,6 +92,9 @@ class BlockReader:
             if outcome.code is None or is_about_addresses(outcome.code):
                 async for readings in self._bisect(block, outcome.code):
                     yield readings
+            else:
+                busy_code = outcome.code
+        self._plans.refusals.note_busy(self._child, None if is_any_read else busy_code)
 
     async def _outcome(self, transaction: Transaction) -> bytes | _Failure:
         """Return the bytes of a block, or how it failed; a block that is known to be too long by now is not asked for."""

@@ -153,6 +153,12 @@ class ReadPlans:
             remarks.append(_answer_time_text(unit.turnaround.typical_seconds, timeout_seconds))
         return remarks
 
+    def why_no_values(self, child: ChildDevice, profile: Profile) -> str | None:
+        """Return why none of the points of this child is read, where it refuses them all."""
+        unit = self._units.of(int(child.address))
+        points = profile.place(frozenset(profile.intervals), unit.models)
+        return self.refusals.why_nothing_is_read(child, {point.metric.name for point in points})
+
     def _turnaround(self, unit: KnownUnit) -> float:
         learned = unit.turnaround.typical_seconds
         if learned is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, MutableMapping
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Final, TypeVar
@@ -40,6 +40,8 @@ class RefusalMemory:
         self._memory = memory
         self._units: dict[tuple[str, str], UnitRefusals] = {}
         self._facts: dict[str, Facts] = {}
+        self._busy: dict[str, int] = {}
+        """The units, by address, that answered the last read only with a code which does not depend on what is read."""
 
     def of(self, child: ChildDevice) -> UnitRefusals:
         """Return what this unit refuses; at first what is known of its model and firmware."""
@@ -53,6 +55,14 @@ class RefusalMemory:
     def forget(self, address: str) -> None:
         """Forget what the unit at this address refuses: another device may be there now, or another firmware."""
         self._units = {key: unit for key, unit in self._units.items() if key[0] != address}
+        self._busy.pop(address, None)
+
+    def note_busy(self, child: ChildDevice, code: int | None) -> None:
+        """Note that the unit answered a whole read only with this code, of those that say "not now"; `None`: it did not."""
+        if code is None:
+            self._busy.pop(child.address, None)
+        else:
+            self._busy[child.address] = code
 
     def was_read(self, child: ChildDevice, unit: UnitRefusals, block: ReadBlock, at_once: int) -> None:
         """Record that the unit of this child answered a block, so many of its registers at once."""
@@ -81,6 +91,19 @@ class RefusalMemory:
         unit = self.of(child)
         told = [_describe_limit(unit.limit)] if unit.limit is not None else []
         return [*_descriptions(unit.points), *told]
+
+    def why_nothing_is_read(self, child: ChildDevice, metrics: Collection[str]) -> str | None:
+        """Return why none of these metrics of a child is read; `None` where one of them is, or may be."""
+        if (busy := self._busy.get(child.address)) is not None:
+            return f"it answers each read with {describe_code(busy)}: it may be busy, starting, or asleep"
+        refused = self.of(child).points
+        if not metrics or not refused.keys() >= set(metrics):
+            return None
+        refusals = [refused[metric] for metric in metrics]
+        codes = _few(sorted({describe_code(refusal.code) for refusal in refusals}))
+        since, next_at = min(refusal.since for refusal in refusals), min(refusal.next_at for refusal in refusals)
+        many = f"all of its {len(refusals)} metrics" if len(refusals) > 1 else "its one metric"
+        return f"it answers, and refuses {many} since {_clock(since)} ({codes}); asked for again at {_clock(_date(next_at))}"
 
     def _facts_of(self, model: str) -> Facts:
         if model not in self._facts:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from adapters.serial.discovery.identity import parse_address
 from adapters.serial.discovery.probe_answers import is_asked
@@ -13,6 +14,9 @@ from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, QueryAnswer, Request
 from adapters.serial.session.digest_login import LoginNeeded
 from gateway.adapter import ChildDevice, DeviceUnreachable, Reading, Value
+
+REFUSED: Final = "refused"
+"""The state of a query that was refused; that of an answered one is a tuple of values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,7 @@ class QueryReading:
         states = self._states.setdefault(child.key, {})
         if answer.refusal is not None:
             self._remark(child, query.name, None if query.optional else f"{query.name}: {answer.refusal}")
-            states[query.name] = "refused"
+            states[query.name] = REFUSED
             return ()
         self._remark(child, query.name, None)
         readings = protocol.readings_of(query.name, answer, child.key, datetime.now(UTC))
@@ -73,6 +77,14 @@ class QueryReading:
     def remarks(self, child: ChildDevice) -> list[str]:
         """Return which queries a child refused or did not answer, one sentence each."""
         return [*self._remarks.get(child.key, {}).values()]
+
+    def why_no_values(self, child: ChildDevice) -> str | None:
+        """Return that a child refused each query that it was asked last, if so."""
+        states = self._states.get(child.key, {})
+        if not states or any(state != REFUSED for state in states.values()):
+            return None
+        refusals = dict.fromkeys(self.remarks(child))
+        return f"it answers, and refuses everything it is asked{': ' if refusals else ''}{', '.join(refusals)}"
 
     def state_of(self, child: ChildDevice) -> Hashable:
         """Return what the latest answers of a child show; it changes, for example, when the device wakes up."""

@@ -167,6 +167,10 @@ class CheckedAdapter(Adapter[AdapterSettings]):
         """Return remarks for the operator."""
         return self._else(results.texts, self._source.remarks(child), "remarks", ())
 
+    def why_no_values(self, child: ChildDevice) -> str | None:
+        """Return why a child that answers has no values."""
+        return self._else(results.sentence, self._source.why_no_values(child), "why_no_values", None)
+
     def bus_remarks(self) -> Sequence[str]:
         """Return remarks for the operator about the bus."""
         return self._else(results.texts, self._source.bus_remarks(), "bus_remarks", ())

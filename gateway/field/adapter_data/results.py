@@ -50,6 +50,11 @@ def texts(returned: Returned) -> Sequence[str]:
     return tuple(_text(one, MOST_TEXT_CHARACTERS) for one in _items(returned))
 
 
+def sentence(returned: Returned) -> str | None:
+    """Return one sentence, on one line; `None` where there is none."""
+    return None if returned is None else _text(returned, MOST_TEXT_CHARACTERS) or None
+
+
 def search_summary(returned: Returned) -> SearchSummary | None:
     """Return what the last search asked."""
     if returned is None:

@@ -140,6 +140,10 @@ class GuardedAdapter(Adapter[Any]):
         """Return remarks for the operator."""
         return call("remarks", lambda: listed(self.adapter.remarks(replace(child))))
 
+    def why_no_values(self, child: ChildDevice) -> str | None:
+        """Return why a child that answers has no values."""
+        return call("why_no_values", lambda: self.adapter.why_no_values(replace(child)))
+
     def bus_remarks(self) -> Sequence[str]:
         """Return remarks for the operator about the bus."""
         return call("bus_remarks", lambda: listed(self.adapter.bus_remarks()))

@@ -16,10 +16,16 @@ from gateway.field.polling.paused_reads import PausedReads
 from gateway.field.polling.schedule import ChildTask, IdentifyTask, PollGroupsTask, ReadTask, Schedule
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.models import ChildDevice
+from gateway.plain_text import named_error
 from gateway.tasks import closed, loop_time
 
 SLICE_SECONDS = 0.1
 """How long one child is read while others wait; then it is their turn."""
+
+REFUSES_STEP = (
+    "Some devices do so while they sleep, an inverter by night for example: they are asked again and again, and nothing needs to "
+    "be done. If it goes on, check that the profile is that of this model and firmware, and that the device admits this gateway."
+)
 
 
 class ChildPoller:
@@ -100,13 +106,14 @@ class ChildPoller:
     async def _read(self, child: ChildDevice, task: ReadTask) -> None:
         """Read until the child is done, or until its slice is over and others wait."""
         batches = await self._paused.resume(task) or self._adapter.read(child, task.groups)
-        slice_ends_at, is_paused = loop_time() + SLICE_SECONDS, False
+        slice_ends_at, is_paused, has_values = loop_time() + SLICE_SECONDS, False, False
         try:
             while (readings := await self._steps.run("reading", anext(batches, None), task)) is not None:
                 if child.key not in self._children:
                     return  # removed meanwhile
                 self._monitor.take(readings)
                 self._monitor.record_answer(child)
+                has_values = has_values or len(readings) > 0
                 now = loop_time()
                 if self._jobs or (now >= slice_ends_at and self._schedule.has_waiting_child(now)):
                     self._paused.keep(task, batches)
@@ -118,6 +125,7 @@ class ChildPoller:
                 await self._steps.run("closing a read", closed(batches), None)
         self._schedule.read_done(task, loop_time())
         self._monitor.record_read(child)
+        self._monitor.record_values(child.key, None if has_values else reason_without_values(self._adapter, child))
         self._health.record_success()
         self._monitor.report_urgent()
 
@@ -141,3 +149,12 @@ class ChildPoller:
         if child.key in self._children:
             self._schedule.probe_later(child.key, loop_time())
             self._monitor.record_loss(child, Reason(why, Cause.OTHER_DEVICE))
+
+
+def reason_without_values(adapter: Adapter[Any], child: ChildDevice) -> Reason | None:
+    """Return why a child that was read gave no value, as far as its adapter knows it: it refuses everything it is asked."""
+    try:
+        why = adapter.why_no_values(child)
+    except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs this sentence, not the child
+        return Reason(f"its adapter fails to say why: {named_error(error)}", Cause.ADAPTER_BUG)
+    return None if why is None else Reason(why, Cause.DEVICE_REFUSES, REFUSES_STEP)

@@ -48,6 +48,7 @@ class ChildMonitor:
         self.failures: Counter[Cause] = Counter()
         """How many transactions of all children have failed since the start, by cause."""
         self._last_answers: dict[str, datetime] = {}
+        self._without_values: dict[str, Reason] = {}
         self._changed: set[str] = set()
 
     def last_answer(self, key: str) -> datetime | None:
@@ -108,6 +109,17 @@ class ChildMonitor:
             self._with_bug.discard(child.key)
             self.record_answer(child)
 
+    def record_values(self, key: str, why_none: Reason | None) -> None:
+        """Record that a read of a child gave values; or why it gave none, although the child answers."""
+        if why_none is None:
+            self._without_values.pop(key, None)
+        else:
+            self._without_values[key] = why_none
+
+    def why_no_values(self, key: str) -> Reason | None:
+        """Return why a child that answers gives no values; `None` where it gives some, or does not answer."""
+        return self._without_values.get(key) if self.is_reachable(key) else None
+
     def record_miss(self, child: ChildDevice, reason: Reason) -> None:
         """Record a transaction without a trustworthy answer; several in a row make the child silent."""
         was_of_bus = self._availability.of(child.key).is_of_bus
@@ -143,6 +155,7 @@ class ChildMonitor:
         self._last_answers.pop(key, None)
         self._changed.discard(key)
         self._with_bug.discard(key)
+        self._without_values.pop(key, None)
         self._log.forget(key)
 
     def _publish(self, child: ChildDevice, change: AvailabilityChange | None) -> None:

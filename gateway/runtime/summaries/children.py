@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from gateway.causes import Cause
+from gateway.cloud.child_records import DELETED
 from gateway.field.children.availability import ChildAvailability
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import ChildDevice, IdentityKind, Reach
@@ -65,6 +66,7 @@ class ChildSummaries:
         polling = None if supervisor is None else supervisor.child_status(key)
         line = self._summary(record, datetime.now(UTC))
         is_cloud = line.standing in CLOUD_STATUSES
+        reason = self._field.monitor.why_no_values(key) or availability.reason
         return ChildDetails(
             line=line,
             identity_kind=_identity_kind(key),
@@ -83,7 +85,7 @@ class ChildSummaries:
             registration=record.state,
             registered_since=record.since if is_registered else None,
             reach=availability.reach,
-            next_step=None if is_cloud or availability.reason is None else availability.reason.next_step,
+            next_step=None if is_cloud or reason is None else reason.next_step,
             tries=availability.misses,
             load=polling.load if polling is not None else 0.0,
             is_slow=polling.is_slow if polling is not None else False,
@@ -101,6 +103,8 @@ class ChildSummaries:
             self._summaries[key] = record, availability, summary
         if alarms := [*alarms_of(self._registry, key), *self._field.intake.alarms_of(key), *_long_silence(key, availability, at)]:
             summary = summary.model_copy(update={"alarms": tuple(alarms)})
+        if summary.standing is ChildStatus.FINE and (reason := self._field.monitor.why_no_values(key)) is not None:
+            return summary.model_copy(update={"why": reason.text, "cause": reason.cause})
         supervisor = self._supervisor_of(record.child)
         if availability.reach is not Reach.SILENT or supervisor is None:
             return summary
@@ -138,14 +142,16 @@ def _child_summary(record: ChildRecord, availability: ChildAvailability, last_an
         answered_at=last_answer,
         is_from_before=is_from_before and not is_cloud_status,
         why=record.problem if is_cloud_status else availability.why,
-        cause=_cause(status, availability),
+        cause=_cause(status, availability, record.problem),
         stems_from=bus_id if status is ChildStatus.SILENT and availability.is_of_bus and not is_from_before else None,
     )
 
 
-def _cause(status: ChildStatus, availability: ChildAvailability) -> Cause | None:
+def _cause(status: ChildStatus, availability: ChildAvailability, problem: str | None) -> Cause | None:
     if status is ChildStatus.SILENT and availability.reason is not None:
         return availability.reason.cause
+    if status is ChildStatus.UNREGISTERED and (problem or "").startswith(DELETED):  # and it is registered again in a while
+        return Cause.DELETED_IN_CLOUD
     return CAUSES_IN_CLOUD.get(status)
 
 

@@ -16,6 +16,7 @@ from gateway.adapter import (
     Metric,
     Reading,
 )
+from gateway.causes import Cause
 from gateway.models import Reach, Status
 from gateway.state.child_states import ChildState
 from gateway.tasks import loop_time
@@ -424,3 +425,55 @@ async def test_a_child_is_tried_again_after_a_bug(field):
     await field.until(lambda: reach(field, 1) is Reach.SILENT)
     bus.devices["a1"].bug = None
     await field.until(lambda: reach(field, 1) is Reach.REACHABLE, seconds=300)
+
+
+class Refusing(SyntheticAdapter):
+    """Its devices answer, and refuse to be read while `refuses` is set."""
+
+    refuses = True
+    tells = "it answers, and refuses all of its 3 metrics"
+
+    async def read(self, child, due):
+        if self.refuses and not self.wire.devices[child.address].silent:
+            yield ()
+            return
+        async for readings in super().read(child, due):
+            yield readings
+
+    def why_no_values(self, child):
+        if isinstance(self.tells, Exception):
+            raise self.tells
+        return self.tells
+
+
+async def test_a_child_that_refuses_everything_stays_online_and_says_so_until_it_gives_values(field, monkeypatch):
+    bus = SyntheticBus([device(1)])
+    monkeypatch.setattr(Refusing, "refuses", True)
+    field.serve(bus, Refusing)
+    await field.until(lambda: field.monitor.why_no_values(key(1)) is not None)
+    reason = field.monitor.why_no_values(key(1))
+    assert (reason.cause, reason.text) == (Cause.DEVICE_REFUSES, Refusing.tells)
+    assert "asked again" in reason.next_step
+    assert reach(field, 1) is Reach.REACHABLE
+    monkeypatch.setattr(Refusing, "refuses", False)
+    await field.until(lambda: field.monitor.why_no_values(key(1)) is None)
+    monkeypatch.setattr(Refusing, "refuses", True)
+    await field.until(lambda: field.monitor.why_no_values(key(1)) is not None)
+    bus.devices["a1"].silent = True
+    await field.until(lambda: reach(field, 1) is Reach.SILENT)
+    assert field.monitor.why_no_values(key(1)) is None, "a silent one has another reason"
+
+
+@pytest.mark.parametrize(
+    ("tells", "cause"), [(RuntimeError("by its author"), Cause.ADAPTER_BUG), (7, None), (None, None), ("", None)]
+)
+async def test_an_adapter_that_cannot_say_why_costs_the_child_nothing(field, monkeypatch, tells, cause):
+    bus = SyntheticBus([device(1)])
+    monkeypatch.setattr(Refusing, "tells", tells)
+    monkeypatch.setattr(Refusing, "refuses", True)
+    field.serve(bus, Refusing)
+    await field.until(lambda: reach(field, 1) is Reach.REACHABLE)
+    await field.until(lambda: field.monitor.answered_at(key(1)) > 1)
+    reason = field.monitor.why_no_values(key(1))
+    assert (None if reason is None else reason.cause) is cause
+    assert reach(field, 1) is Reach.REACHABLE
