@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -41,7 +42,7 @@ def sensor() -> Peripheral:
         Service("181a", [Characteristic("2a6e", ["read"], b"\xc4\x09"), Characteristic("2a6f", ["read"], b"\x88\x13")]),
     ]
     return Peripheral(
-        SENSOR, address_type="random", name="Sensor 7", service_uuids=["181a"], services=services, advertises_every=0.02
+        SENSOR, address_type="random", name="Sensor 7", service_uuids=["181a"], services=services, advertises_every=0.1
     )
 
 
@@ -49,7 +50,7 @@ def thermometer(battery: int = 0x64, rssi: int = -60) -> Peripheral:
     """Return a device that only advertises."""
     said = bytes.fromhex(VALUES.format(battery=f"{battery:02x}"))
     return Peripheral(
-        THERMOMETER, name="GVH5075_2762", manufacturer_data={0xEC88: said}, service_uuids=["ec88"], advertises_every=0.02,
+        THERMOMETER, name="GVH5075_2762", manufacturer_data={0xEC88: said}, service_uuids=["ec88"], advertises_every=0.1,
         rssi=rssi,
     )  # fmt: skip
 
@@ -113,8 +114,10 @@ def vanished(device: Callable[[], Peripheral]) -> Callable[[], Reason]:
             machine.environment.add(one := device())
             adapter = new_adapter()
             async with adapter:
-                while not (found := [step async for step in adapter.discover() if isinstance(step, Found)]):
-                    pass
+                found = list[Found]()
+                while not found:
+                    await asyncio.sleep(0.05)  # a later search returns at once, and no event tells of the device
+                    found = [step async for step in adapter.discover() if isinstance(step, Found)]
                 one.go_out_of_range()
                 try:
                     adapter.explain_silence(found[0].as_child(adapter="site", bus="site", model_id="m"))
@@ -185,6 +188,12 @@ def locked(machine: SimpleNamespace) -> None:
         machine.device.characteristic(uuid).needs_pairing = True
 
 
+def refuses_reads(machine: SimpleNamespace) -> None:
+    """Let the sensor refuse to have its values read, whoever asks."""
+    for uuid in ("2a19", "2a6e", "2a6f"):
+        machine.device.characteristic(uuid).error_reply = dbus_errors.att_error(0x02)
+
+
 def no_slots(machine: SimpleNamespace) -> None:
     """Let the controller have no connection left."""
     machine.controller.slots = 0
@@ -208,5 +217,6 @@ CELLS = [
     Cell("accepts no connection", BLE, (Cause.NO_ANSWER,), on_radio(then=refusing)),
     Cell("pairing lost", BLE, (Cause.LOGIN_REFUSED,), on_radio(bond_lost, devices=[KNOWN]), "air it again"),
     Cell("not paired", BLE, (Cause.LOGIN_REFUSED,), on_radio(locked), "pair = true"),
+    Cell("refuses everything", BLE, (Cause.DEVICE_REFUSES,), on_radio(then=refuses_reads), "refuses everything"),
     Cell("adapter has no connection left", BLE, (Cause.HOST_FULL,), on_radio(then=no_slots), "connections"),
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from gateway.causes import Reason
 from gateway.errors import BusUnavailable
 from gateway.field.adapter_data.checked_adapter import CheckedAdapter, checked_adapter
 from gateway.field.guard.error_causes import reason_of
+from gateway.field.polling.child_poller import reason_without_values
 
 NOTHING_TOLD = Reason("nothing is told")
 
@@ -31,6 +33,8 @@ class Cell:
     """Makes it happen, and returns what the gateway tells of the device or the bus."""
     says: str = ""
     """A part of the text or of the next step that has to be there."""
+    waits: bool = False
+    """It mostly waits and changes nothing of the whole process, so others like it may run meanwhile."""
 
     def is_right(self, told: Reason) -> bool:
         """Return whether this is the right cause, with its evidence and its next step."""
@@ -68,10 +72,10 @@ async def told_of(
                 await checked.listen(_Ignores())
             for _ in range(rounds):
                 await _visit(checked, address, child, rounds=rounds)
-            remarks = [] if child is None else checked.remarks(child)
+            refusal = None if child is None else reason_without_values(checked, child)
     except AdapterError as error:
         return reason_of(error)
-    return Reason("not offline; its page says: " + "; ".join(remarks)) if remarks else NOTHING_TOLD
+    return refusal or NOTHING_TOLD
 
 
 async def _visit(adapter: CheckedAdapter, address: str, child: ChildDevice | None = None, *, rounds: int) -> ChildDevice | None:
@@ -128,6 +132,30 @@ def in_real_time(main: Callable[[], Awaitable[Reason]]) -> Callable[[], Reason]:
             return await main()
 
     return lambda: asyncio.run(limited())
+
+
+AT_ONCE = 8
+MORE_TRIES = 2
+
+
+def run_together(cells: Iterable[Cell]) -> dict[Cell, Reason]:
+    """Return what is told in those of these cells that mostly wait: several run at a time."""
+    waiting = [cell for cell in cells if cell.waits]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip(waiting, pool.map(lambda cell: cell.run(), waiting), strict=True))
+
+
+def told_in(cell: Cell, told: Mapping[Cell, Reason]) -> Reason:
+    """Return what is told in a cell: as it is known already, or by running it.
+
+    A wrong cell is run again: a busy machine that stands still for a moment looks like a device that does not answer.
+    """
+    reason = told[cell] if cell in told else cell.run()
+    for _ in range(MORE_TRIES):
+        if cell.is_right(reason):
+            break
+        reason = cell.run()
+    return reason
 
 
 def as_markdown(cells: Sequence[Cell], told: Mapping[int, Reason]) -> str:

@@ -66,27 +66,33 @@ def adapter_on(bus: Bus, dial: Any = None, *, numbers: Sequence[int] = (1, 2)) -
 Change = Callable[[Any], None]
 
 
-def on_host(framing: str, before: Change = lambda host: None, then: Change = lambda host: None) -> Callable[[], Reason]:
+def on_host(
+    framing: str, before: Change = lambda host: None, then: Change = lambda host: None, *, address: str = "1"
+) -> Callable[[], Reason]:
     """Return a function that changes a host in memory, before it is opened or after it has worked."""
 
     async def main() -> Reason:
         host = ModbusTcpHost([unit(1), unit(2)], framing=framing)
         before(host)
         bus = TcpHost(host="virtual", framing=framing)
-        return await told_of(adapter_on(bus, host.dial), "1", then=lambda: then(host))
+        numbers = sorted({1, int(address)})
+        return await told_of(adapter_on(bus, host.dial, numbers=numbers), address, then=lambda: then(host))
 
     return lambda: simulated(main())
 
 
-def on_line(before: Change = lambda line: None, then: Change = lambda line: None, **settings: Any) -> Callable[[], Reason]:
+def on_line(
+    before: Change = lambda line: None, then: Change = lambda line: None, *, address: str = "1", **settings: Any
+) -> Callable[[], Reason]:
     """Return the same for a serial line; `settings` are those of the port."""
 
     async def main() -> Reason:
         line = VirtualLine([unit(1), unit(2)], baudrate=9600)
         before(line)
         bus = SerialLine(port="virtual", **({"baudrate": 9600} | settings))
-        adapter = adapter_on(bus, partial(line.dial, **({"baudrate": 9600} | settings)))
-        return await told_of(adapter, "1", then=lambda: then(line))
+        numbers = sorted({1, int(address)})
+        adapter = adapter_on(bus, partial(line.dial, **({"baudrate": 9600} | settings)), numbers=numbers)
+        return await told_of(adapter, address, then=lambda: then(line))
 
     return lambda: simulated(main())
 
@@ -127,6 +133,12 @@ def connections(faults: ConnectionFaults) -> Change:
 def add_twin(line: VirtualLine) -> None:
     """Add a second unit with the id 1."""
     line.units.append(unit(1))
+
+
+def only_echoes(line: VirtualLine) -> None:
+    """Let the adapter receive what it sends itself, and no unit answer."""
+    line.echoes = True
+    faulty(DEAF)(line)
 
 
 def noise(line: VirtualLine) -> None:
@@ -296,6 +308,7 @@ def used_port() -> Callable[[], Reason]:
 
 DEAF, DAMAGED, FOREIGN = Faults(silent=True), Faults(wrong_crc=True), Faults(answers_as=9)
 CUT, REFUSING = Faults(truncated=True), Faults(exception=1)
+BUSY, NOBODY_BEHIND = Faults(exception=0x06), Faults(exception=0x0B)
 
 CELLS = [
     Cell("port missing at the start", RTU, (Cause.NO_PORT,), missing_port(), "no such serial port"),
@@ -305,7 +318,7 @@ CELLS = [
     Cell("opens, but silence", RTU, (Cause.SILENT_BUS,), on_line(faulty(DEAF)), "A and B"),
     Cell("opens, but silence", TCP, (Cause.SILENT_BUS,), on_host("tcp", faulty(DEAF)), "It accepts connections"),
     Cell("opens, but silence", RTU_TCP, (Cause.SILENT_BUS,), on_host("rtu", faulty(DEAF)), "It accepts connections"),
-    Cell("opens, but silence", UDP, (Cause.SILENT_BUS,), on_udp(faulty(DEAF)), "address and port"),
+    Cell("opens, but silence", UDP, (Cause.SILENT_BUS,), on_udp(faulty(DEAF)), "address and port", waits=True),
     Cell("one device stops answering", RTU, (Cause.NO_ANSWER,), on_line(then=faulty(DEAF, 1))),
     Cell("one device stops answering", TCP, (Cause.NO_ANSWER,), on_host("tcp", then=faulty(DEAF, 1))),
     Cell("one device stops answering", RTU_TCP, (Cause.NO_ANSWER,), on_host("rtu", then=faulty(DEAF, 1))),
@@ -326,6 +339,22 @@ CELLS = [
     Cell("an exception for everything", TCP, (Cause.DEVICE_REFUSES,), on_host("tcp", then=faulty(REFUSING, 1))),
     Cell("an exception for everything", RTU_TCP, (Cause.DEVICE_REFUSES,), on_host("rtu", then=faulty(REFUSING, 1))),
     Cell("an exception for everything", UDP, (Cause.DEVICE_REFUSES,), on_udp(then=faulty(REFUSING, 1))),
+    # what is reported again and again of inverters: github.com/home-assistant/core/issues/50073, .../issues/51103
+    Cell("busy (exception 06)", RTU, (Cause.DEVICE_REFUSES,), on_line(then=faulty(BUSY, 1)), "busy"),
+    Cell("busy (exception 06)", TCP, (Cause.DEVICE_REFUSES,), on_host("tcp", then=faulty(BUSY, 1)), "busy"),
+    # and of hosts with a line behind: github.com/node-modbus/stream/issues/66, github.com/NModbus4/NModbus4/issues/167
+    Cell("no answer behind the host (exception 0B)", TCP, (Cause.NO_ANSWER,), on_host("tcp", faulty(NOBODY_BEHIND)), "behind it"),
+    Cell(
+        "no answer behind the host (exception 0B), while running",
+        TCP,
+        (Cause.NO_ANSWER,),
+        on_host("tcp", then=faulty(NOBODY_BEHIND, 1)),
+        "behind it",
+    ),
+    Cell("wrong unit", RTU, (Cause.NO_ANSWER,), on_line(address="7"), "7"),
+    Cell("wrong unit", TCP, (Cause.NO_ANSWER,), on_host("tcp", address="7"), "7"),
+    Cell("wrong unit", RTU_TCP, (Cause.NO_ANSWER,), on_host("rtu", address="7"), "7"),
+    Cell("only its own echo", RTU, (Cause.SILENT_BUS,), on_line(only_echoes), "A and B"),
     *(
         cell
         for bus, framing, transport in ((TCP, "tcp", "tcp"), (RTU_TCP, "rtu", "tcp"), (UDP, "tcp", "udp"))

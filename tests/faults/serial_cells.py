@@ -8,6 +8,7 @@ import re
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -33,7 +34,7 @@ def adapter_on(port: str, profile: str = "samsung-mdc", **device: Any) -> Serial
     with TemporaryDirectory() as folder:
         for name in ("samsung-mdc", "lg-display", "pjlink"):
             text = (PROFILE_FILES.folder / f"{name}.toml").read_text("utf-8")
-            quick = re.sub(r"(?m)^timeout = [0-9.]+", "timeout = 0.2", re.sub(r"(?m)^within = 1$", "within = 0.2", text))
+            quick = re.sub(r"(?m)^timeout = [0-9.]+", "timeout = 0.4", re.sub(r"(?m)^within = 1$", "within = 0.4", text))
             (Path(folder) / f"{name}.toml").write_text(quick, "utf-8")
         settings = {"type": "serial", "name": "site", "ports": [rule], "devices": devices, "profiles": [folder]}
         adapter = SerialAdapter(SerialAdapter.settings_model.model_validate(settings))
@@ -186,6 +187,19 @@ def chatterer() -> ScriptedDevice:
     return ScriptedDevice(lambda question: b"READY\r\n")
 
 
+class Refusing(Display):
+    """A display that refuses everything but the question who it is, as one in stand-by does."""
+
+    def receive(self, data: bytes) -> list[bytes]:
+        """Answer each frame with a refusal."""
+        return [self._frame(0x4E, answer[5], b"\x01") if answer[5] != 0x0B else answer for answer in super().receive(data)]
+
+
+def framed_text() -> ScriptedDevice:
+    """Return another display, whose frames are text between control characters."""
+    return ScriptedDevice(lambda question: b"\x010A0AB12\x0200D60000040001\x03t\r")
+
+
 def wrong_speed() -> Callable[[], Reason]:
     """Return a function that opens a port at another speed than that of the display."""
 
@@ -207,7 +221,7 @@ def console() -> Callable[[], Reason]:
     return in_real_time(main)
 
 
-CELLS = [
+_PORTS = [
     Cell("port missing at the start", PTY, (Cause.NO_PORT,), at("/dev/ttyUSB-none"), "plug"),
     Cell("unplugged while running", PTY, (Cause.NO_PORT,), on_port(then=lambda line: line.unplug(), loses=True), "unplugged"),
     Cell("no permission", PTY, (Cause.NO_PERMISSION,), forbidden(), "in compose: group_add"),
@@ -220,6 +234,8 @@ CELLS = [
     Cell("answers cut short", PTY, (Cause.CHECKSUM_ERRORS,), on_port(then=faulty(CUT)), "speed, parity"),
     Cell("wrong speed", PTY, (Cause.SILENT_BUS, Cause.CHECKSUM_ERRORS), wrong_speed(), "speed, parity"),
     Cell("another device answers", PTY, (Cause.OTHER_DEVICE,), on_port(then=replaced_by(chatterer))),
+    Cell("another device answers, with framed text", PTY, (Cause.OTHER_DEVICE,), on_port(then=replaced_by(framed_text))),
+    Cell("refuses everything", PTY, (Cause.DEVICE_REFUSES,), on_port(then=replaced_by(Refusing)), "refuses everything"),
     Cell("a console answers", PTY, (Cause.OTHER_DEVICE,), console()),
     Cell("host name unknown", SERVER, (Cause.NAME_UNKNOWN,), at("socket://nowhere.invalid:4001"), "name"),
     Cell("host unreachable", SERVER, (Cause.HOST_UNREACHABLE,), at("socket://255.255.255.255:4001"), "route"),
@@ -230,3 +246,5 @@ CELLS = [
     Cell("login refused", SERVER, (Cause.LOGIN_REFUSED,), projector("wrong"), "rejects"),
     Cell("password missing", SERVER, (Cause.LOGIN_REFUSED,), projector(None), "needs a password"),
 ]
+
+CELLS = [replace(cell, waits=cell.fault != "no permission") for cell in _PORTS]  # that one changes the user of the process
