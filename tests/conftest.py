@@ -1,4 +1,6 @@
-"""Share fixtures (a browser, a free port), protect files of an installed gateway, and add the option `--shuffle SEED`."""
+"""Share fixtures (a browser, a free port), protect files of an installed gateway, and order the tests: the longest files
+first, or as the option `--shuffle SEED` draws.
+"""
 
 import os
 import random
@@ -6,6 +8,7 @@ import shutil
 import sys
 from contextlib import asynccontextmanager
 from itertools import groupby
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -15,6 +18,7 @@ hypothesis.settings.register_profile(  # neither the time of an example nor that
 )
 hypothesis.settings.load_profile("no-time-limits")
 
+TESTS = Path(__file__).parent
 CHROMIUM = shutil.which("chromium")
 QUIET = [
     "--no-sandbox",
@@ -26,6 +30,20 @@ QUIET = [
     "--disable-sync",
     "--disable-dev-shm-usage",
 ]
+LONGEST_FIRST = (
+    "deploy",
+    "real_parts",
+    "chaos",
+    "end_to_end",
+    "cli",
+    "mutation",
+    "status",
+    "fuzz",
+    "state",
+    "emulator",
+    "testing",
+)
+"""Folders whose files take longest: a worker that begins such a file last keeps the others waiting for it."""
 GATEWAY_FOLDERS = ("/var/lib/xyte-gateway", "/etc/xyte-gateway")
 """Where a gateway that is installed on this machine keeps its store and its configuration."""
 PATH_EVENTS = frozenset({"open", "sqlite3.connect", "os.listdir", "os.scandir", "os.mkdir", "os.remove", "os.rename"})
@@ -58,15 +76,23 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Shuffle files, and tests within a file; the same seed gives the same order, so that xdist's workers agree on it."""
+    """Put the longest files first, or shuffle files and the tests of each; all workers of xdist come to the same order."""
     seed = config.getoption("--shuffle")
-    if seed is not None:
+    if seed is None:
+        items.sort(key=expected_length, reverse=True)
+    else:
         draw = random.Random(seed)
         files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
         draw.shuffle(files)
         for tests in files:
             draw.shuffle(tests)
         items[:] = [item for tests in files for item in tests]
+
+
+def expected_length(item):
+    """Return a number that is greater the longer the file of a test takes."""
+    folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
+    return len(LONGEST_FIRST) - LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else 0
 
 
 @pytest.fixture(scope="session")
