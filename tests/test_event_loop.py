@@ -69,8 +69,8 @@ def test_an_adapter_that_fills_its_threads_holds_no_other_work_and_no_look_up_of
         with ThreadPoolExecutor(2) as threads:
             waiting = await asyncio.create_task(fill(threads))
             try:
-                found = await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80), 5)
-                return found and await asyncio.wait_for(asyncio.to_thread(threading.get_ident), 5)
+                found = await asyncio.wait_for(asyncio.get_running_loop().getaddrinfo("127.0.0.1", 80), 60)
+                return found and await asyncio.wait_for(asyncio.to_thread(threading.get_ident), 60)
             finally:
                 ends.set()
                 await asyncio.wait(waiting)

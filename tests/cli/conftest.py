@@ -17,7 +17,7 @@ def type_in(tmp_path):
             COMMAND, *arguments, cwd=tmp_path, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", **environment},
         )  # fmt: skip
-        out, err = await asyncio.wait_for(process.communicate(), 60)
+        out, err = await asyncio.wait_for(process.communicate(), 200)
         return process.returncode, out.decode(), err.decode()
 
     return run

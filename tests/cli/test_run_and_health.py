@@ -69,7 +69,7 @@ async def started(tmp_path):
 async def logged(process, words):
     """Read the log up to the line that says this, and return what was read."""
     lines = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while line := await process.stderr.readline():
             lines.append(line.decode())
             if words in lines[-1]:
@@ -281,7 +281,7 @@ async def test_health_asks_a_page_that_is_served_by_https(started, config, type_
     config()
     process = await started(XYTE_GATEWAY__STATUS__CERTIFICATE="self-signed")
     await logged(process, "the status page is at https://")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await type_in("health", XYTE_GATEWAY__STATUS__CERTIFICATE="self-signed"))[0] != 0:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.2)
     _, said, _ = await type_in("doctor", "--json", XYTE_GATEWAY__STATUS__CERTIFICATE="self-signed")

@@ -210,14 +210,14 @@ async def stopped_scan(*more, by_signal):
             env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
             preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
         )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(line.busy_seconds) < 4:  # noqa: ASYNC110 - units that were asked; the first one is the meter
                 await asyncio.sleep(0.05)
         ending = asyncio.create_task(process.communicate())
         if by_signal:
             process.send_signal(signal.SIGINT)
             await asyncio.wait({ending}, timeout=30)  # the port stays until then
-    out, err = await asyncio.wait_for(ending, 30)
+    out, err = await asyncio.wait_for(ending, 60)
     return process.returncode, out.decode(), err.decode()
 
 

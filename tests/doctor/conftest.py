@@ -115,7 +115,7 @@ def doctor(folder):
             *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={**os.environ, "NO_COLOR": "1", **environment},
         )  # fmt: skip
-        out, err = await asyncio.wait_for(process.communicate(), 60)
+        out, err = await asyncio.wait_for(process.communicate(), 200)
         assert err == b"", err.decode()
         said = json.loads(out)
         assert KEY not in out.decode()

@@ -463,13 +463,16 @@ async def test_a_port_where_nobody_listens(authority, config, doctor):
     assert f'entry_url = "https://localhost:{port}"' in report.faults[0].fix
 
 
-def server(*, says=b""):
-    """A server that says this whatever it is asked, and listens until the other side has enough."""
+def server(*, says=b"", heard_for=None):
+    """A server that says this whatever it is asked, and listens until the other side has enough: `heard_for` gets the seconds."""
 
     async def serve(reader, writer):
+        began = asyncio.get_running_loop().time()
         writer.write(says)
         with contextlib.suppress(OSError):
             await reader.read()
+        if heard_for is not None:
+            heard_for.append(asyncio.get_running_loop().time() - began)
         writer.close()
 
     return asyncio.start_server(serve, "127.0.0.1", 0)
@@ -491,10 +494,11 @@ async def test_a_portal_that_wants_somebody_to_sign_in(cloud, config, doctor):
 
 
 async def test_a_server_that_says_nothing_costs_no_more_than_ten_seconds(authority, config, doctor):
-    async with await server() as silent:
-        began = asyncio.get_running_loop().time()
+    heard_for = []
+    async with await server(heard_for=heard_for) as silent:
         report = await doctor("-c", str(config(f"https://localhost:{silent.sockets[0].getsockname()[1]}")))
-        assert asyncio.get_running_loop().time() - began < 20, "under ten seconds, and the start of a program on a busy machine"
+    assert heard_for
+    assert sum(heard_for) < 15, "ten seconds without the start of the program, and what a busy machine adds"
     assert [one.what for one in report.faults] == ["entry"]
     assert "sends nothing" in report.faults[0].meaning
 

@@ -59,7 +59,7 @@ async def started(*words, ports=("--entry-port", "0", "--hub-port", "0")):
 async def end(process, number):
     """Send a signal and wait for the end: far less than the minute that a call still hangs, and plenty for a busy machine."""
     process.send_signal(number)
-    output, errors = await asyncio.wait_for(process.communicate(), 30)
+    output, errors = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode, output.decode(), errors.decode()
 
 
@@ -197,7 +197,7 @@ async def test_only_the_named_hardware_keys_and_models_exist(session):
 async def test_a_port_in_use_is_said_clearly(emulator):
     port = emulator.hub_url.rpartition(":")[2]
     async with started(ports=("--entry-port", "0", "--hub-port", port)) as process:
-        output, errors = await asyncio.wait_for(process.communicate(), 20)
+        output, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 1
     assert errors.decode() == f"The emulator cannot run: hub port {port} of 127.0.0.1: is in use\n"
     assert output == b""
@@ -206,7 +206,7 @@ async def test_a_port_in_use_is_said_clearly(emulator):
 async def test_a_broken_store_is_said_clearly(tmp_path):
     (tmp_path / "world.json").write_text("nonsense")
     async with started("--store", str(tmp_path / "world.json")) as process:
-        _, errors = await asyncio.wait_for(process.communicate(), 20)
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 1
     assert "world.json: is not a store of the emulator" in errors.decode()
 
@@ -222,6 +222,6 @@ async def test_a_broken_store_is_said_clearly(tmp_path):
 )
 async def test_a_wrong_option_is_said_and_exits_with_2(words, complaint):
     async with started(*words) as process:
-        _, errors = await asyncio.wait_for(process.communicate(), 20)
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 2
     assert complaint in " ".join(errors.decode().replace("│", " ").split())

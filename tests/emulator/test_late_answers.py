@@ -41,7 +41,7 @@ async def ask(xyte, gateway, call):
 
 async def carried_out(xyte, call, before=0):
     """Wait until the call was carried out once more, and return its entry in the journal."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while number_of(xyte, call) <= before:  # noqa: ASYNC110 - a state of another task
             await asyncio.sleep(0.01)
     return next(one for one in reversed(xyte.emulator.journal.entries()) if one.call == call.name)
@@ -84,7 +84,7 @@ async def test_a_call_whose_answer_is_lost_has_its_effect(xyte, gateway, kind):
     xyte.emulator.faults.add(kind, call="Set Config", seconds=0.1)
     with pytest.raises(aiohttp.ClientConnectionError):
         await xyte.own(gateway, "POST", "/config", json={"interval": 7})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while xyte.emulator.cloud.devices[gateway.id].config.values != {"interval": 7}:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.01)
 
@@ -96,7 +96,7 @@ async def test_a_child_that_is_registered_late_is_registered_although_nobody_wai
             async with asyncio.timeout(0.05):
                 await xyte.register_child(gateway)
     assert len(xyte.emulator.cloud.devices) == 1
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(xyte.emulator.cloud.devices) < 3:  # noqa: ASYNC110 - a state of another task
             await asyncio.sleep(0.01)
     assert (await xyte.register_child(gateway)).id in xyte.emulator.cloud.devices

@@ -128,7 +128,7 @@ async def test_the_server_looks_by_itself(connect):
         gateway = await xyte.register()
         emulator.cloud.claim(gateway.id)
         await xyte.say(gateway)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await incidents(xyte, gateway):  # noqa: ASYNC110 - a state of another task
                 await asyncio.sleep(0.05)
         await xyte.say(gateway)

@@ -68,7 +68,7 @@ def quick():
 
 @pytest.fixture
 def until():
-    async def wait(claim, seconds=20.0):
+    async def wait(claim, seconds=60.0):
         async with asyncio.timeout(seconds):
             while not claim():  # noqa: ASYNC110 - a claim about anything, not an event
                 await asyncio.sleep(0.01)

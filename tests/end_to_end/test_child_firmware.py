@@ -89,7 +89,7 @@ async def test_the_file_that_the_cloud_offers_is_taken_for_a_child_too(emulator,
     starting = start()
     async with starting as children:
         link(children["1"])
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await starting.parts.state.firmware_offers.of(children["1"].id) is None:  # noqa: ASYNC110 - the store has no event
                 await asyncio.sleep(0.01)
         update = await ended(emulator.cloud.queue_command(children["1"].id, "update_firmware", {}))

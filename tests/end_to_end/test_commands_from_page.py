@@ -230,7 +230,7 @@ async def test_a_command_that_the_end_of_the_gateway_interrupts_is_read_back_by_
                 found[:] = [await ledger.given_here("interrupted-1")]
                 await asyncio.sleep(0.05)
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await outcome()
     assert found[0].outcome == "done"
     assert "found carried out when it was read back later" in found[0].message

@@ -54,7 +54,7 @@ def log_level():
 
 async def reports(gateway, parent, name):
     """Wait until an event is in the cloud or waits for its turn: those of one device go up once a minute."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while name not in [event.name for event in parent.events]:
             rows = await gateway.parts.state.store.transact(lambda db: db.execute("SELECT name FROM events").fetchall())
             if (name,) in rows:

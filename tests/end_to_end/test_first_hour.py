@@ -75,7 +75,7 @@ async def gateway_at(port, folder, *, look_in=(), **environment):
         return next((found[1] for line in lines if (found := re.search(r"shown only this once: (\S+)", line))), None)
 
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while token() is None or not any("status page is at" in line for line in lines):  # noqa: ASYNC110 - a log sets no event
                 await asyncio.sleep(0.05)
         yield SimpleNamespace(token=token(), lines=lines, process=process)

@@ -60,7 +60,7 @@ async def test_the_main_job(emulator, running, until):
         calls = [entry.device for entry in emulator.journal.entries() if entry.call == "Send Telemetry"]
         assert set(calls) == {parent.id}, "children are told of in bulk only"
         gateway.stop.set()
-        await asyncio.wait_for(gateway.task, 8)
+        await asyncio.wait_for(gateway.task, 30)
     assert bus.closed == bus.opened
 
 

@@ -99,7 +99,7 @@ async def test_the_file_that_the_cloud_offers_is_taken_where_the_command_names_n
         emulator.cloud.add_file(
             update.device.model_id, name="gw firmware", url=f"{files.url}/gw.bin", version="99.0.0", checksum=SHA256
         )  # fmt: skip
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while await update.parts.state.firmware_offers.of(update.device.id) is None:  # noqa: ASYNC110 - the store has no event
                 await asyncio.sleep(0.01)
         done = await update()

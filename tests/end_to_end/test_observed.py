@@ -39,7 +39,7 @@ class Site:
         row = next((row for row in rows if row["name"] == f"device {name}"), None)
         return None if row is None else await self.json(f"/children/{row['id']}")
 
-    async def until(self, claim, seconds=30):
+    async def until(self, claim, seconds=60):
         async with asyncio.timeout(seconds):
             while True:
                 try:

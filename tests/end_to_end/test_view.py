@@ -30,7 +30,7 @@ def bus_of(*devices):
     return bus, {"synthetic": SyntheticAdapter.on(bus)}
 
 
-async def seen(view, claim, seconds=20.0):
+async def seen(view, claim, seconds=60.0):
     """Look until the snapshot is as claimed, and return it."""
     async with asyncio.timeout(seconds):
         while not claim(snapshot := await view.snapshot()):  # noqa: ASYNC110 - a claim about anything, not an event
@@ -203,7 +203,7 @@ async def test_rows_that_were_set_aside_are_shown_and_become_an_event(running, c
             lambda db: db.execute("INSERT INTO names VALUES ('k', 'n', 0)") and set_aside(db, "names", [(1, "x")])
         )
         assert (await gateway.parts.view.snapshot()).gateway.rows_set_aside == 1
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while ("rows_set_aside",) not in await store.transact(lambda db: db.execute("SELECT name FROM events").fetchall()):  # noqa: ASYNC110 - a row, not an event
                 await asyncio.sleep(0.05)
 
@@ -241,7 +241,7 @@ async def test_a_command_is_shown_with_its_outcome_and_without_its_secrets(emula
         async def commands():
             return {command.name: command for command in (await gateway.parts.view.snapshot()).cloud.commands}
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while {name: one.state for name, one in (await commands()).items()} != {"set": "done", "explode": "failed"}:  # noqa: ASYNC110 - the page has no event
                 await asyncio.sleep(0.1)
         shown = await commands()

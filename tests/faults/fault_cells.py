@@ -128,7 +128,7 @@ def in_real_time(main: Callable[[], Awaitable[Reason]]) -> Callable[[], Reason]:
     """Return a function that runs a cell on real sockets, ports and daemons."""
 
     async def limited() -> Reason:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await main()
 
     return lambda: asyncio.run(limited())

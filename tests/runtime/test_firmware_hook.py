@@ -122,6 +122,6 @@ async def test_it_goes_on_when_the_gateway_stops_meanwhile(hook, file, tmp_path)
 
 
 async def _appears(path):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not path.exists():  # noqa: ASYNC110 - a file of another process, not an event
             await asyncio.sleep(0.01)

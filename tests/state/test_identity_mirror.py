@@ -258,7 +258,7 @@ async def test_the_mirror_follows_the_registry(path):
     async with opened_state(path, made) as state:
         following = asyncio.create_task(state.mirror.run())
         await register(state, 3)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "key-3" not in mirror_file(path).read_text():  # noqa: ASYNC110 - a file sends no event
                 await asyncio.sleep(0.01)
         following.cancel()

@@ -55,7 +55,7 @@ async def serve():
         served = {name: settings.pop(name) for name in ("host", "trusted_proxies", "certificate") if name in settings}
         server = StatusServer(view, view.history, auth, endpoint=Endpoint(port=0, **served), **settings)
         tasks.append(asyncio.create_task(server.run()))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await server.listens.wait()
         sessions.append(aiohttp.ClientSession(server.address, cookie_jar=aiohttp.CookieJar(unsafe=True)))
         return SimpleNamespace(

@@ -37,7 +37,7 @@ async def browse(page, chromium_running, complaints_of):
         async def start(viewport, **settings):
             context = await browser.new_context(viewport=viewport, **{"base_url": page.address} | settings)
             tab = await context.new_page()
-            tab.set_default_timeout(10_000)
+            tab.set_default_timeout(60_000)
             return SimpleNamespace(tab=tab, context=context, complaints=complaints_of(tab))
 
         yield start
@@ -190,7 +190,7 @@ async def test_a_gateway_that_goes_away_is_told_and_so_is_its_return(browse, pag
     page.server._live.close()
     await window.tab.wait_for_selector("#live.off")
     await window.context.set_offline(False)
-    await window.tab.wait_for_selector("#live.on", timeout=15_000)
+    await window.tab.wait_for_selector("#live.on", timeout=60_000)
 
 
 async def test_a_line_that_is_cut_without_a_word_is_connected_again(browse, page, view, monkeypatch):
@@ -218,7 +218,7 @@ async def test_whoever_a_restart_signed_out_is_asked_for_the_token_and_comes_bac
     await window.tab.wait_for_selector("#live.on")
     running.auth._cookie_key = b"that of the next start"
     running.server._live.close()
-    await window.tab.wait_for_selector("h1:has-text('Sign in')", timeout=15_000)
+    await window.tab.wait_for_selector("h1:has-text('Sign in')", timeout=60_000)
     await window.tab.fill("#token", running.token)
     await window.tab.press("#token", "Enter")
     await window.tab.wait_for_url("**/waiting")

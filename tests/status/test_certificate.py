@@ -82,7 +82,7 @@ async def test_what_is_no_tls_is_closed_and_not_logged(serve, view, files, monke
     page = await serve(view, certificate=PageCertificate(*files()))
     reader, writer = await asyncio.open_connection("127.0.0.1", int(page.address.rpartition(":")[2]))
     writer.write(sent)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await reader.read(65536):
             pass
     writer.close()
@@ -103,7 +103,7 @@ async def test_a_client_that_leaves_before_it_says_anything_leaves_nothing_behin
     for _ in range(20):
         _, writer = await asyncio.open_connection("127.0.0.1", int(page.address.rpartition(":")[2]))
         writer.transport.abort()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(page.server._connections):  # noqa: ASYNC110 - the page sends no event
             await asyncio.sleep(0.01)
     assert caplog.text == ""
@@ -114,7 +114,7 @@ async def test_a_page_with_tls_ends_while_clients_say_nothing(serve, view, files
     page = await serve(view, certificate=PageCertificate(*files()))
     opened = [await asyncio.open_connection("127.0.0.1", int(page.address.rpartition(":")[2])) for _ in range(10)]
     page.task.cancel()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await asyncio.gather(page.task, return_exceptions=True)
     for _, writer in opened:
         writer.close()

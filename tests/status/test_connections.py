@@ -225,7 +225,7 @@ async def test_a_response_that_nobody_reads_is_given_up(page, hasty):
     client.setblocking(False)
     await asyncio.get_running_loop().sock_sendall(client, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500)
     held = page.server._connections
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not len(held):  # noqa: ASYNC110 - the page sends no event
             await asyncio.sleep(0.01)
         while len(held):  # noqa: ASYNC110 - as above

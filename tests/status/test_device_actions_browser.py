@@ -28,7 +28,7 @@ async def browse(page, chromium_running, complaints_of):
         async def start(viewport, **settings):
             context = await browser.new_context(viewport=viewport, **{"base_url": page.address} | settings)
             tab = await context.new_page()
-            tab.set_default_timeout(10_000)
+            tab.set_default_timeout(60_000)
             await tab.goto("/login")
             await tab.fill("#token", page.token)
             await tab.press("#token", "Enter")

@@ -22,7 +22,7 @@ async def browse(page, chromium_running, complaints_of):
         async def start(path="/", viewport=DESK, **settings):
             context = await browser.new_context(viewport=viewport, base_url=page.address, **settings)
             tab = await context.new_page()
-            tab.set_default_timeout(20_000)
+            tab.set_default_timeout(60_000)
             complaints = complaints_of(tab)
             await tab.goto(path)
             if settings.get("java_script_enabled", True):

@@ -56,7 +56,7 @@ async def test_a_page_that_is_left_open_looks_no_more_but_shows_what_others_foun
         view.findings = [Finding.fine("disk", "is empty again")]
         await text_of(page, "/doctor")
         assert view.examined == 2
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while b"is empty again" not in await events.content.readline():
                 pass
 

@@ -77,7 +77,7 @@ async def test_a_thousand_lines_come_in_pages(page, view):
 async def test_an_open_page_gets_new_lines(page, view):
     async with page.http.get("/live", params={"at": "/logs?part=cloud"}) as stream:
         text = b""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while b"just now said" not in text:
                 text += await stream.content.readuntil(b"\n\n")
                 if b"the hub answers" in text and not any("just now" in one.text for one in view.logs.lines):
@@ -197,7 +197,7 @@ async def test_a_browser_reads_the_log_and_only_an_administrator_can_set_its_lev
     async with chromium_running() as browser:
         context = await browser.new_context(base_url=page.address, viewport={"width": width, "height": 800}, color_scheme="dark")
         tab = await context.new_page()
-        tab.set_default_timeout(10_000)
+        tab.set_default_timeout(60_000)
         complaints = complaints_of(tab)
         await tab.goto("/logs?level=warning")
         await tab.get_by_text("answers</b> nothing").wait_for()

@@ -77,7 +77,7 @@ async def test_a_restart_is_asked_for_twice_and_refused_where_nothing_would_star
     assert (status, "Restart the gateway?" in html, view.maintenance.restarts) == (200, True, 0)
     status, html = await post(page, "restart", {"confirm": "yes"})
     assert (status, "comes back by itself" in html) == (200, True)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not view.maintenance.restarts:  # noqa: ASYNC110 - the page calls it
             await asyncio.sleep(0.05)
     view.maintenance.restart_problem = "nothing would start it again"
@@ -112,7 +112,7 @@ async def test_a_browser_previews_the_diagnostics_and_finds_back_after_a_restart
     async with chromium_running() as browser:
         context = await browser.new_context(base_url=page.address, viewport={"width": width, "height": 800})
         tab = await context.new_page()
-        tab.set_default_timeout(10_000)
+        tab.set_default_timeout(60_000)
         complaints = complaints_of(tab)
         await tab.goto("/login?then=/maintenance")
         await tab.fill("#token", page.token)

@@ -85,7 +85,7 @@ async def test_a_restart_needs_a_confirmation_and_what_starts_it_again(page, vie
     )
     view.maintenance.restart_problem = None
     assert await post(page, "restart", json={"confirmed": True}) == (200, {"done": True})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not view.maintenance.restarts:  # noqa: ASYNC110 - the server calls it
             await asyncio.sleep(0.05)
     assert view.maintenance.restarts == 1

@@ -52,7 +52,7 @@ async def test_a_browser_sends_a_test_and_shows_what_the_servers_answered(page, 
     async with chromium_running() as browser:
         context = await browser.new_context(base_url=page.address, viewport={"width": width, "height": 800}, color_scheme="dark")
         tab = await context.new_page()
-        tab.set_default_timeout(10_000)
+        tab.set_default_timeout(60_000)
         complaints = complaints_of(tab)
         await tab.goto("/login?then=/maintenance")
         await tab.fill("#token", page.token)

@@ -94,7 +94,7 @@ async def test_a_browser_uploads_a_backup_reads_what_it_replaces_and_finds_back(
     async with chromium_running() as browser:
         context = await browser.new_context(base_url=page.address, viewport={"width": width, "height": 800})
         tab = await context.new_page()
-        tab.set_default_timeout(10_000)
+        tab.set_default_timeout(60_000)
         complaints = complaints_of(tab)
         await tab.goto("/login?then=/maintenance")
         await tab.fill("#token", page.token)

@@ -113,7 +113,7 @@ async def test_a_person_sees_why_a_child_is_offline_and_tries_again_without_a_sc
             base_url=page.address, java_script_enabled=False, viewport={"width": 360, "height": 800}
         )
         tab = await context.new_page()
-        tab.set_default_timeout(10_000)
+        tab.set_default_timeout(60_000)
         await tab.goto("/login")
         await tab.fill("#token", page.token)
         await tab.press("#token", "Enter")

@@ -22,7 +22,7 @@ async def browse(page, chromium_running, complaints_of):
         async def start(**settings):
             context = await browser.new_context(base_url=page.address, **settings)
             tab = await context.new_page()
-            tab.set_default_timeout(10_000)
+            tab.set_default_timeout(60_000)
             return SimpleNamespace(tab=tab, complaints=complaints_of(tab))
 
         yield start

@@ -60,7 +60,7 @@ async def test_a_device_server_greets_answers_and_closes_idle_connections():
         assert await reader.readuntil(b"\r") == b"%1POWR=1\r"
         projector.faults = SerialFaults(silent=True)
         writer.write(b"%1POWR ?\r")
-        assert await asyncio.wait_for(reader.read(), 20) == b"", "it is silent, then closes"
+        assert await asyncio.wait_for(reader.read(), 60) == b"", "it is silent, then closes"
         writer.close()
     assert bytes(server.received) == b"%1POWR ?\r%1POWR ?\r"
 

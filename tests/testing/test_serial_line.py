@@ -28,7 +28,7 @@ def opened(path, speed=None):
         os.close(port)
 
 
-async def heard(port, count=None, seconds=20.0):
+async def heard(port, count=None, seconds=60.0):
     """Return this many bytes or, without a count, what is received until it is quiet; only a busy machine needs all the time."""
     data = b""
     deadline = asyncio.get_running_loop().time() + seconds
@@ -65,7 +65,7 @@ async def test_a_line_is_used_by_one_program_after_the_other():
             with opened(line.port) as port:
                 os.write(port, b"a\r")
                 assert await heard(port, 3) == b"<a>"
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while line.is_open:  # noqa: ASYNC110 - there is no event to wait for
                     await asyncio.sleep(0.005)
 

@@ -85,7 +85,7 @@ def test_a_connection_is_served_for_some_requests_only_and_a_new_one_again():
 
 @pytest.mark.enable_socket
 async def test_a_client_too_many_is_accepted_and_closed_at_once():
-    async with asyncio.timeout(5), host_with(ConnectionFaults(max_clients=1)) as host:
+    async with asyncio.timeout(60), host_with(ConnectionFaults(max_clients=1)) as host:
         reader, writer = await asyncio.open_connection(host.host, host.port)
         writer.write(tcp(1, READ))
         assert await reader.readexactly(11) == tcp(1, ANSWER)
@@ -105,7 +105,7 @@ async def test_a_client_too_many_is_accepted_and_closed_at_once():
 @pytest.mark.enable_socket
 async def test_the_same_holds_for_sockets():
     faults = ConnectionFaults(ready_after_seconds=0.2, idle_limit_seconds=0.3, served_requests=1)
-    async with asyncio.timeout(5), host_with(faults) as host:
+    async with asyncio.timeout(60), host_with(faults) as host:
         reader, writer = await asyncio.open_connection(host.host, host.port)
         writer.write(tcp(1, READ, 1))
         await asyncio.sleep(0.25)
@@ -151,7 +151,7 @@ def test_a_unit_on_a_line_misses_a_request_that_comes_too_soon_after_its_answer_
 async def test_a_unit_on_a_port_misses_a_request_that_comes_too_soon_after_its_answer():
     unit = SimulatedUnit(1, registers=WORDS)
     unit.faults = Faults(needs_pause_seconds=30)
-    async with asyncio.timeout(5), ModbusRtuBus([unit]) as bus:
+    async with asyncio.timeout(60), ModbusRtuBus([unit]) as bus:
         received = asyncio.Queue()
 
         async def send(data: bytes) -> None:

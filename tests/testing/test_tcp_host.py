@@ -27,7 +27,7 @@ async def test_the_answer_carries_the_transaction_and_the_unit_of_the_request(me
 
 
 async def test_a_frame_may_come_in_pieces(meter):
-    async with asyncio.timeout(5), ModbusTcpHost([meter]) as host:
+    async with asyncio.timeout(60), ModbusTcpHost([meter]) as host:
         reader, writer = await asyncio.open_connection(host.host, host.port)
         for byte in tcp(1, VOLTAGE):
             writer.write(bytes([byte]))
@@ -85,7 +85,7 @@ async def test_units_are_plugged_in_and_unplugged_while_open(make_meter, tcp_exc
 
 
 async def test_a_client_that_does_not_speak_modbus_is_hung_up_on(meter):
-    async with asyncio.timeout(5), ModbusTcpHost([meter]) as host:
+    async with asyncio.timeout(60), ModbusTcpHost([meter]) as host:
         reader, writer = await asyncio.open_connection(host.host, host.port)
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
         assert await reader.read() == b""
@@ -93,7 +93,7 @@ async def test_a_client_that_does_not_speak_modbus_is_hung_up_on(meter):
 
 
 async def test_clients_are_hung_up_on_and_may_come_back(meter, tcp_exchange):
-    async with asyncio.timeout(5), ModbusTcpHost([meter]) as host:
+    async with asyncio.timeout(60), ModbusTcpHost([meter]) as host:
         reader, writer = await asyncio.open_connection(host.host, host.port)
         writer.write(tcp(1, VOLTAGE))
         await reader.readexactly(13)
@@ -104,7 +104,7 @@ async def test_clients_are_hung_up_on_and_may_come_back(meter, tcp_exchange):
 
 
 async def test_leaving_closes_the_port_and_its_clients(meter):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         async with ModbusTcpHost([meter]) as host:
             reader, writer = await asyncio.open_connection(host.host, host.port)
             writer.write(tcp(1, VOLTAGE))
@@ -150,7 +150,7 @@ async def test_a_faulty_unit_answers_as_told(meter, tcp_exchange, faults, told):
 
 async def test_a_truncated_answer_ends_where_it_was_cut(meter):
     meter.faults = Faults(truncated=True)
-    async with asyncio.timeout(5), ModbusTcpHost([meter]) as host:
+    async with asyncio.timeout(60), ModbusTcpHost([meter]) as host:
         reader, writer = await asyncio.open_connection(host.host, host.port)
         writer.write(tcp(1, VOLTAGE))
         writer.write_eof()

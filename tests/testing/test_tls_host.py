@@ -51,7 +51,7 @@ async def first_byte(host, client):
 async def test_a_client_with_a_certificate_is_served(meter, authority, server, version):
     client = client_of(authority)
     client.minimum_version = client.maximum_version = version
-    async with asyncio.timeout(5), ModbusTcpHost([meter], tls=server) as host:
+    async with asyncio.timeout(60), ModbusTcpHost([meter], tls=server) as host:
         reader, writer = await asyncio.open_connection(host.host, host.port, ssl=client)
         for _ in range(3):
             writer.write(VOLTAGE)
@@ -69,7 +69,7 @@ async def test_a_client_with_a_certificate_is_served(meter, authority, server, v
 async def test_a_client_without_a_certificate_is_told_by_an_alert(meter, authority, server, version, alert):
     client = client_of(authority, has_certificate=False)
     client.minimum_version = client.maximum_version = version
-    async with asyncio.timeout(5), ModbusTcpHost([meter], tls=server) as host:
+    async with asyncio.timeout(60), ModbusTcpHost([meter], tls=server) as host:
         with pytest.raises(ssl.SSLError, match=alert):
             await first_byte(host, client)
 

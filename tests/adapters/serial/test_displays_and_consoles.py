@@ -110,7 +110,7 @@ async def test_an_input_chosen_at_the_front_panel_is_told_at_once(port):
     async with SerialLine(switcher, link=port) as line, adapter_on(line, "extron-in1600") as adapter:
         await discovered(adapter)
         listening = asyncio.create_task(adapter.listen(uplink))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while uplink.values.get("input") != "6":
                 switcher.press(6)
                 await asyncio.sleep(0.05)

@@ -320,7 +320,7 @@ async def test_lower_case_and_other_line_ends_are_understood(end):
 async def test_a_projector_that_closes_idle_connections_is_a_lost_bus():
     async with DeviceServer(Projector(password=PASSWORD), close_idle_seconds=0.2) as server, adapter_for(server) as adapter:
         with pytest.raises(BusUnavailable):
-            await asyncio.wait_for(adapter.listen(Uplink()), 20)
+            await asyncio.wait_for(adapter.listen(Uplink()), 60)
 
 
 async def test_a_switch_to_standby_and_back_shows_in_the_power_alone():

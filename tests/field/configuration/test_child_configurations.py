@@ -151,6 +151,6 @@ async def test_an_interval_of_a_silent_child_is_in_effect_at_once_where_its_sett
     await site.configurations.apply(KEY, {"settings": {"level": 20}})
     site.device.silent = True
     await site.field.until(lambda: site.field.availability.of(KEY).reach is Reach.SILENT)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await site.configurations.apply(KEY, {"poll_every": {"all": 60}, "settings": {"level": 20}})
     assert site.field.in_effect.of(KEY).poll_every == {"all": timedelta(seconds=60)}

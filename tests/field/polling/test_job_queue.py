@@ -116,7 +116,7 @@ async def test_a_command_has_an_outcome_when_the_bus_is_lost_while_its_start_is_
     worker.cancel()
     await asyncio.gather(worker, return_exceptions=True)
     with pytest.raises(CommandRejected, match="nothing was sent"):
-        await asyncio.wait_for(queued.outcome, 1)
+        await asyncio.wait_for(queued.outcome, 60)
 
 
 async def test_a_bug_while_the_start_is_recorded_costs_the_command_alone(queue):

@@ -177,4 +177,4 @@ async def test_an_attempt_that_nobody_serves_any_more_ends(field):
         task.cancel()
     await asyncio.gather(*field.tasks, return_exceptions=True)
 
-    assert "not served" in (await asyncio.wait_for(supervisor.try_now(), 30)).text
+    assert "not served" in (await asyncio.wait_for(supervisor.try_now(), 60)).text

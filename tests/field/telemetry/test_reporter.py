@@ -38,7 +38,7 @@ def read(sampler, value, child="a", *, urgent=False):
 
 
 async def until(claim):
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(60):
         while not claim():  # noqa: ASYNC110 - a claim about a number
             await asyncio.sleep(0.005)
 

@@ -118,7 +118,7 @@ async def test_a_webhook_gets_what_opened_and_what_closed_with_its_token(receive
     section = at_once(webhook=SecretStr(receiver.url), webhook_token_file=file, page_url="https://gw.example:8080")
     notifier = notifier_of(section)
     running = asyncio.create_task(notifier.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         notifier.take([LOST, SILENT])
         body, token = await receiver.got.get()
         assert token == "Bearer a-token"
@@ -137,7 +137,7 @@ async def test_a_webhook_that_fails_is_tried_again_and_its_secrets_are_not_told(
     receiver.answers = [(500, f"broken {receiver.url}"), (302, "elsewhere")]
     notifier = notifier_of(at_once(webhook=SecretStr(receiver.url), webhook_token=SecretStr("a-token")))
     running = asyncio.create_task(notifier.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         notifier.take([LOST])
         for _ in range(3):
             body, _ = await receiver.got.get()
@@ -156,7 +156,7 @@ async def test_a_webhook_that_fails_is_tried_again_and_its_secrets_are_not_told(
 async def test_an_email_is_sent_with_starttls_and_password_to_all(mail_server, soon):
     notifier = notifier_of(mail_section(mail_server, page_url="https://gw.example:8080"))
     running = asyncio.create_task(notifier.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         notifier.take([LOST, SILENT])
         recipients, message = await mail_server.got.get()
     running.cancel()

@@ -11,7 +11,7 @@ async def test_a_system_bus_that_ends_is_noticed(monkeypatch):
         async with PrivateBus() as bus:
             monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", bus.address)
             watch = await stack.enter_async_context(watch_controller(None))
-        assert await asyncio.wait_for(watch.wait_until_lost(), 30) == "the D-Bus daemon stopped"
+        assert await asyncio.wait_for(watch.wait_until_lost(), 60) == "the D-Bus daemon stopped"
 
 
 async def test_a_finished_watch_leaves_no_task(monkeypatch):
