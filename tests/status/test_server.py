@@ -126,7 +126,7 @@ async def test_a_child_shows_its_own_commands_and_licences_alone(page):
     assert "reboot" not in html
     _, other = await text_of(page, f"/children/{encode_id('sn:acme/Meter 2')}")
     assert "Reset energy" not in other
-    assert "None was sent to this device lately." in other
+    assert "No command was sent to this device." in other
 
 
 async def test_the_cloud_page_shows_each_configuration_and_where_each_setting_comes_from(page):

@@ -378,7 +378,7 @@ class PageRenderer:
 
     def _look(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
         device = self.device_actions.find_device(address.id, snapshot)
-        return None if device is None else RenderedPage(f"Look at {device.name}", {"look": self.device_actions.look(device)})
+        return None if device is None else RenderedPage(f"Read {device.name}", {"look": self.device_actions.look(device)})
 
     def _several_result(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
         result = self._several.get(address.part)

@@ -10,7 +10,7 @@ SEVERAL_TEXTS: Final = {
     SeveralAction.ADMIT: "Admit",
     SeveralAction.IGNORE: "Ignore",
     SeveralAction.READ: "Read all values",
-    SeveralAction.IDENTIFY: "Ask who they are",
+    SeveralAction.IDENTIFY: "Check the identities",
     SeveralAction.RETIRE: "Retire and delete in the cloud",
     SeveralAction.RETIRE_HERE: "Retire and keep in the cloud",
 }

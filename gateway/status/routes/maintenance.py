@@ -63,7 +63,7 @@ class MaintenanceRoutes:
         """Respond with the bundle that was shown."""
         bundle = self._shown_bundle()
         if bundle is None:
-            return await self.respond(request, problem="The archive is too old. Collect it anew.", status=409)
+            return await self.respond(request, problem="The archive is too old. Collect it again.", status=409)
         return bundle_response(bundle)
 
     async def backup(self, request: web.Request) -> web.StreamResponse:

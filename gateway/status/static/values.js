@@ -27,6 +27,12 @@
   const short = (value) => Number(value.toPrecision(6)).toString();
   const time = (seconds) => new Date(seconds * 1000).toLocaleString([], span > 90000 ? { dateStyle: "medium", timeStyle: "short" } : { hour: "2-digit", minute: "2-digit" });
 
+  const tick = (seconds) => {  // by the choice of the person: a date where the range is longer than a day
+    const [from, to] = chosen || wholeRange();
+    const shown = to - from > 40 * 86400 ? { day: "numeric", month: "short", year: "2-digit" } : to - from > 2 * 86400 ? { day: "numeric", month: "short" } : { hour: "2-digit", minute: "2-digit" };
+    return gatewayDisplay.inZone(new Date(seconds * 1000), shown);
+  };
+
   const columns = (series) => uPlot.join(series.map((one) => [one.at, one.low, one.high, one.mean]), series.map(() => [2, 2, 2]));
 
   const options = (series) => {
@@ -40,7 +46,7 @@
       cursor: { y: false, drag: { x: true, y: false } },
       scales: { x: { time: true, range: () => chosen || wholeRange() }, y: {}, second: {} },
       axes: [
-        { ...axis, space: 70 },
+        { ...axis, space: span > 90000 ? 90 : 70, values: (self, ticks) => ticks.map(tick) },
         { ...axis, size: 64, stroke: two ? colour("--line-1") : axis.stroke },
         ...(two ? [{ ...axis, scale: "second", side: 1, size: 64, stroke: colour("--line-2"), grid: { show: false } }] : []),
       ],
