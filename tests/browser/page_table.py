@@ -1,0 +1,103 @@
+"""The pages that a person can open, each with the state of the gateway in which it is looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shown_gateways import METER, XIAOMI, child_path, command_path
+
+from gateway.status.model import encode_id
+
+BUS = f"/buses/{encode_id('ble', 'hci0')}"
+LOST = f"/buses/{encode_id('meters', '10.20.30.41:502')}"
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A page as somebody meets it."""
+
+    name: str
+    path: str
+    state: str = "plant"
+    is_signed_in: bool = True
+    steps: tuple[str | tuple[str, str], ...] = ()
+    """What is pressed there, or filled with a text, one after the other; the last one leads to the page that is looked at."""
+    answers: int = 200
+    """The status with which the last request is answered."""
+
+
+VISITS = (
+    Visit("overview", "/"),
+    Visit("overview of a visitor", "/", is_signed_in=False),
+    Visit("overview searched and grouped", "/?search=meter&group=bus&sort=name"),
+    Visit("overview without a match", "/?search=nobody"),
+    Visit("overview unclaimed", "/", "unclaimed"),
+    Visit("overview unregistered", "/", "unregistered"),
+    Visit("overview with a lost bus", "/", "lost bus"),
+    Visit("overview cut off", "/", "cut off"),
+    Visit("overview with odd names", "/", "odd names"),
+    Visit("topology", "/topology"),
+    Visit("topology with a lost bus", "/topology", "lost bus"),
+    Visit("topology with odd names", "/topology", "odd names"),
+    Visit("topology unclaimed", "/topology", "unclaimed"),
+    Visit("found devices", "/waiting"),
+    Visit("found devices of a visitor", "/waiting", is_signed_in=False),
+    Visit("found devices with odd names", "/waiting", "odd names"),
+    Visit("no found devices", "/waiting", "unclaimed"),
+    Visit("events", "/events"),
+    Visit("events of a kind", "/events?kind=went"),
+    Visit("no events", "/events", "unclaimed"),
+    Visit("cloud", "/cloud"),
+    Visit("cloud unregistered", "/cloud", "unregistered"),
+    Visit("cloud cut off", "/cloud", "cut off"),
+    Visit("hardware key", "/cloud/key", "unregistered"),
+    Visit("doctor", "/doctor"),
+    Visit("logs", "/logs"),
+    Visit("logs of a level", "/logs?level=warning"),
+    Visit("bus", BUS),
+    Visit("bus that is lost", LOST),
+    Visit("device", child_path()),
+    Visit("device of a visitor", child_path(), is_signed_in=False),
+    Visit("device that is silent", child_path("sn:acme/Chiller 2")),
+    Visit("device of a lost bus", child_path("sn:acme/Meter 3-1"), "lost bus"),
+    Visit("device with an odd name", child_path("odd-1"), "odd names"),
+    Visit("device with a long name", child_path("odd-3"), "odd names"),
+    Visit("values", f"{child_path()}/values?metric=active_power&compare=relay"),
+    Visit("values of a week", f"{child_path()}/values?metric=voltage_l1&range=week"),
+    Visit("values of a wrong metric", f"{child_path()}/values?metric=none", answers=400),
+    Visit("command", command_path("set_limit")),
+    Visit("command without parameters", command_path("identify")),
+    Visit("dangerous command", command_path("open_contactor")),
+    Visit("command with a wrong value", command_path("set_limit"), steps=(("#field-1", "40"), "main button"), answers=422),
+    Visit("command to be confirmed", command_path("open_contactor"), steps=(("#field-1", "20"), "main button")),
+    Visit("look", f"/devices/{encode_id(METER)}/look"),
+    Visit("look at a found device", f"/devices/{encode_id(XIAOMI)}/look"),
+    Visit("frames", f"/devices/{encode_id(METER)}/frames"),
+    Visit("retire", f"{child_path()}/retire"),
+    Visit("replace", f"{child_path()}/replace"),
+    Visit("several children", "/several/children"),
+    Visit("several found devices", "/several/waiting"),
+    Visit("several to be retired", "/several/children", steps=("input[name=chosen] >> nth=0", "text=Retire and delete")),
+    Visit("several results", "/several/children", steps=("input[name=chosen] >> nth=0", "text=Read all values")),
+    Visit("several results that are gone", "/several/result/none", answers=404),
+    Visit("maintenance", "/maintenance"),
+    Visit("maintenance with diagnostics", "/maintenance", steps=("button:has-text('Collect')",)),
+    Visit("restart", "/maintenance", steps=("text=Restart …",)),
+    Visit("notifications", "/maintenance/notifications"),
+    Visit("notifications tested", "/maintenance/notifications", steps=("text=Send a test",)),
+    Visit("no notifications", "/maintenance/notifications", "unclaimed"),
+    Visit("restarting", "/maintenance", steps=("text=Restart …", "text=Restart now")),
+    Visit("sign in refused", "/login", is_signed_in=False, steps=(("#token", "wrong"), "main button"), answers=403),
+    Visit("sign in", "/login", is_signed_in=False),
+    Visit("nothing there", "/nothing", answers=404),
+    Visit("not allowed", f"/devices/{encode_id(METER)}/frames", is_signed_in=False, answers=403),
+    Visit("set-up", "/", "set-up"),
+    Visit("set-up of a visitor", "/", "set-up", is_signed_in=False),
+    Visit("set-up with problems", "/", "set-up with problems"),
+    Visit("set-up empty", "/", "set-up empty"),
+    Visit("set-up review", "/setup/review", "set-up"),
+    Visit("set-up by hand", "/setup/review", "set-up by hand"),
+    Visit("file with mistakes", "/", "file with mistakes"),
+    Visit("doctor before the set-up", "/doctor", "set-up"),
+    Visit("sign in before the set-up", "/login", "set-up", is_signed_in=False),
+)
