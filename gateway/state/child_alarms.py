@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from gateway.models import ChildDevice
 from gateway.state.records import replacement_question
 from gateway.state.registry import Registry
@@ -10,6 +12,13 @@ from gateway.state.registry import Registry
 def exchanged_for(registry: Registry, key: str) -> ChildDevice | None:
     """Return the device that answers at the address of a child that is gone; `None` when none does."""
     return next((other.child for other in registry.children.values() if other.replaces == key), None)
+
+
+def all_alarms(registry: Registry) -> Mapping[str, Sequence[str]]:
+    """Return what a person has to look at, by child, in one walk over all; children without an alarm are left out."""
+    keys = {record.replaces for record in registry.children.values() if record.replaces is not None}
+    keys |= {device.child for device in registry.unused_devices.values()}
+    return {key: alarms for key in keys if (alarms := alarms_of(registry, key))}
 
 
 def alarms_of(registry: Registry, key: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Check that children tell their cause as it is now: the bus that a child is silent because of, and its latest reason."""
 
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -50,7 +51,7 @@ async def site(tmp_path):
             in_effect=SimpleNamespace(remarks=lambda key: ()),
             monitor=SimpleNamespace(last_answer=lambda key: None, why_no_values=lambda key: None),
         )  # fmt: skip
-        yield SimpleNamespace(availability=availability, bus=bus, summaries=ChildSummaries(registry, field))
+        yield SimpleNamespace(availability=availability, bus=bus, registry=registry, summaries=ChildSummaries(registry, field))
 
 
 def lose(made, reason):
@@ -96,3 +97,26 @@ async def test_a_child_with_a_reason_of_its_own_tells_that_with_its_next_step(tm
         assert (details.line.cause, details.line.stems_from) == (Cause.NO_ANSWER, None)
         assert (details.next_step, details.tries) == ("Press its button.", 3)
         assert details.line.next_try_at is not None
+
+
+class WalkedChildren(dict):
+    walks = 0
+
+    def values(self):
+        self.walks += 1
+        return super().values()
+
+    def items(self):
+        self.walks += 1
+        return super().items()
+
+
+async def test_a_snapshot_of_many_children_walks_over_them_a_few_times_and_not_once_for_each(tmp_path):
+    async with site(tmp_path) as made:
+        (record,) = made.registry.children.values()
+        children = WalkedChildren(
+            {f"c{number}": replace(record, child=replace(record.child, key=f"c{number}")) for number in range(50)}
+        )
+        made.registry._children = children
+        assert len(made.summaries.all(LOST_AT)) == 50
+        assert children.walks <= 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from gateway.causes import Cause
@@ -11,7 +11,7 @@ from gateway.field.children.availability import ChildAvailability
 from gateway.field.polling.supervisor import Supervisor
 from gateway.models import ChildDevice, IdentityKind, Reach
 from gateway.runtime.parts import FieldParts
-from gateway.state.child_alarms import alarms_of
+from gateway.state.child_alarms import alarms_of, all_alarms
 from gateway.state.records import ChildRecord
 from gateway.state.registry import Registry
 from gateway.status.model import encode_id
@@ -53,7 +53,8 @@ class ChildSummaries:
         """Return the summaries of all children at this moment."""
         for key in self._summaries.keys() - self._registry.children.keys():
             del self._summaries[key]
-        return tuple(self._summary(record, at) for record in self._registry.children.values())
+        alarms = all_alarms(self._registry)
+        return tuple(self._summary(record, at, alarms.get(key, ())) for key, record in self._registry.children.items())
 
     def details(self, key: str) -> ChildDetails | None:
         """Return everything that is known about one child, `None` when there is no such child."""
@@ -64,7 +65,7 @@ class ChildSummaries:
         availability = self._field.availability.of(key)
         supervisor = self._supervisor_of(child)
         polling = None if supervisor is None else supervisor.child_status(key)
-        line = self._summary(record, datetime.now(UTC))
+        line = self._summary(record, datetime.now(UTC), alarms_of(self._registry, key))
         is_cloud = line.standing in CLOUD_STATUSES
         reason = self._field.monitor.why_no_values(key) or availability.reason
         return ChildDetails(
@@ -92,7 +93,7 @@ class ChildSummaries:
             remarks=(*(() if polling is None else polling.remarks), *self._field.in_effect.remarks(key)),
         )
 
-    def _summary(self, record: ChildRecord, at: datetime) -> ChildSummary:
+    def _summary(self, record: ChildRecord, at: datetime, alarms_of_registry: Sequence[str]) -> ChildSummary:
         key, availability = record.child.key, self._field.availability.of(record.child.key)
         known = self._summaries.get(key)
         if known is not None and known[0] is record and known[1] is availability:
@@ -101,7 +102,7 @@ class ChildSummaries:
             last_answer = None if availability.reach is Reach.REACHABLE else self._field.monitor.last_answer(key)
             summary = _child_summary(record, availability, last_answer)
             self._summaries[key] = record, availability, summary
-        if alarms := [*alarms_of(self._registry, key), *self._field.intake.alarms_of(key), *_long_silence(key, availability, at)]:
+        if alarms := [*alarms_of_registry, *self._field.intake.alarms_of(key), *_long_silence(key, availability, at)]:
             summary = summary.model_copy(update={"alarms": tuple(alarms)})
         if summary.standing is ChildStatus.FINE and (reason := self._field.monitor.why_no_values(key)) is not None:
             return summary.model_copy(update={"why": reason.text, "cause": reason.cause})

@@ -11,7 +11,7 @@ from gateway.errors import CommandRejected
 from gateway.field.child_buses import ChildBuses
 from gateway.field.dispatcher import CommandDispatcher
 from gateway.models import Command, Identity, IdentityKind, Reach
-from gateway.state.child_alarms import alarms_of
+from gateway.state.child_alarms import alarms_of, all_alarms
 from gateway.state.child_states import ChildState
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 
@@ -52,6 +52,7 @@ async def test_the_new_device_is_held_and_read_and_the_old_child_waits_for_a_per
     question = f"xyte-gateway children replace {OLD} {NEW}"
     assert question in held.problem
     (alarm,) = alarms_of(field.registry, OLD)
+    assert all_alarms(field.registry) == {OLD: [alarm]}
     assert ("device 2 (serial number 2) answers at its address" in alarm, question in alarm) == (True, True)
     records = [*caplog.get_records("setup"), *caplog.records]
     told = [record for record in records if "Commands to it are refused" in record.message]
@@ -113,6 +114,7 @@ async def test_the_old_device_back_at_its_address_ends_the_question_and_register
     held = field.registry.children[NEW]
     assert (held.state, held.replaces) == (ChildState.HELD, None)
     assert not alarms_of(field.registry, OLD)
+    assert not all_alarms(field.registry)
 
 
 async def test_the_old_device_found_elsewhere_makes_the_new_one_a_device_of_its_own(field, exchanged):
@@ -121,6 +123,7 @@ async def test_the_old_device_found_elsewhere_makes_the_new_one_a_device_of_its_
     await field.until(lambda: field.availability.of(OLD).reach is Reach.REACHABLE, seconds=3600)
     assert field.registry.children[NEW].state is ChildState.ADMITTED
     assert not alarms_of(field.registry, OLD)
+    assert not all_alarms(field.registry)
 
 
 async def test_a_child_that_took_the_address_of_another_is_an_alarm_too(field):
