@@ -103,9 +103,14 @@ def secret_parameters(model: type[BaseModel]) -> frozenset[str]:
     return frozenset(name for name, value in schema.get("properties", {}).items() if _has_secret(value, schema, frozenset()))
 
 
-def parameters_schema(spec: CommandSpec) -> dict[str, Any]:
-    """Return the JSON Schema of the parameters."""
-    return spec.parameters.model_json_schema()
+def parameters_schema(spec: CommandSpec) -> JsonSchema:
+    """Return the JSON Schema of the parameters, the same object for the same model: an open page asks for it again and again."""
+    return _schema_of(spec.parameters)
+
+
+@lru_cache(maxsize=1024)
+def _schema_of(model: type[BaseModel]) -> JsonSchema:
+    return model.model_json_schema()
 
 
 def described_value(schema: JsonSchema, definitions: JsonSchema | None = None) -> str | None:
