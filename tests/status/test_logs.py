@@ -99,14 +99,17 @@ async def test_only_who_may_administer_sets_the_level_and_only_to_one_that_exist
     ):
         async with page.http.post(path, data=wrong, headers=page.bearer) as answer:
             assert answer.status == 400, wrong
-    async with page.http.post(f"/api/v1{path}", json={"level": "debug", "minutes": 1441}, headers=page.bearer) as answer:
-        assert answer.status == 400
+    for minutes in (1441, 15.5, "15", True):
+        async with page.http.post(f"/api/v1{path}", json={"level": "debug", "minutes": minutes}, headers=page.bearer) as answer:
+            assert answer.status == 400, minutes
     assert view.logs.was_set == []
     async with page.http.post(path, data=form, headers=page.bearer, allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (303, "/logs")
     async with page.http.post(f"/api/v1{path}", json={"level": "error"}, headers=page.bearer) as answer:
         assert answer.status == 200
-    assert view.logs.was_set == [("debug", 15), ("error", 15)]
+    async with page.http.post(f"/api/v1{path}", json={"level": "info", "minutes": 20.0}, headers=page.bearer) as answer:
+        assert answer.status == 200, "JSON knows one type of number, and this one is whole"
+    assert view.logs.was_set == [("debug", 15), ("error", 15), ("info", 20)]
 
 
 def test_every_logger_of_the_program_belongs_to_a_part():

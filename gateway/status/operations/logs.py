@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 
 from gateway.status.logs_view import LEVELS, MOST_MINUTES, PARTS
 from gateway.status.model import StatusModel
 from gateway.status.operations.operation import BASE, ActionDone, ApiOperation, QueryParameter
 from gateway.status.rights import Rights
+
+
+def _whole(value: object) -> object:
+    """Return a number without a fraction as an `int`: JSON has one type of number, and 15.0 is an integer (JSON Schema)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class LogRow(StatusModel):
@@ -40,7 +45,9 @@ class LogLevelRequest(StatusModel):
     """The level of the log for a while."""
 
     level: Literal["debug", "info", "warning", "error"]
-    minutes: int = Field(default=15, ge=1, le=MOST_MINUTES, description="after which the normal level comes back")
+    minutes: Annotated[int, BeforeValidator(_whole)] = Field(
+        default=15, ge=1, le=MOST_MINUTES, description="after which the normal level comes back"
+    )
 
 
 OPERATIONS: Final[Sequence[ApiOperation]] = (
