@@ -180,8 +180,7 @@ class LiveUpdates:
             self._send(address, PAGE_GONE)
             return None
         self._pages[address] = page
-        if before is not None and before.version != page.version:
-            changed = page.changes_since(before)
+        if before is not None and (changed := page.changes_since(before)):
             self._send(address, ServerSentEvent.of_regions(page.version, changed))
         return page
 

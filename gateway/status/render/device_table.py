@@ -6,7 +6,7 @@ The values change all the time and the rest seldom, so a page has the values as 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -130,8 +130,3 @@ _GROUP_OF: Final[Mapping[str, Callable[[ChildSummary], str]]] = {
     "family": lambda child: child.family or "no family",
     "status": lambda child: child.standing.value,
 }
-
-
-def cells_of(rows: Iterable[DeviceRow]) -> Mapping[str, DeviceRow]:
-    """Return the rows by the beginning of the ids of their cells."""
-    return {f"v{number}": row for number, row in enumerate(rows)}

@@ -27,7 +27,8 @@ from gateway.status.render import formatting
 from gateway.status.render.chart_svg import Bands, bands
 from gateway.status.render.charts import why_no_chart
 from gateway.status.render.device_actions import DeviceActionRenderer
-from gateway.status.render.device_table import COLUMNS, GROUPS, DeviceTable, cells_of, freshness, shown_columns
+from gateway.status.render.device_region import DeviceRegion
+from gateway.status.render.device_table import COLUMNS, GROUPS, DeviceTable, freshness, shown_columns
 from gateway.status.render.events import event_page, event_rows
 from gateway.status.render.logs import LogQuery, log_page
 from gateway.status.render.metric_texts import headline_order
@@ -123,18 +124,13 @@ class PageAddress:
 _CELL_MARK: Final = re.compile("\0(\\w+)\0")
 
 
-def cell_mark(cell: str) -> str:
-    """Return what stands in a region in the place of this cell."""
-    return f"\0{cell}\0"
-
-
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
     """The content of a page at one moment."""
 
     title: str
     regions: Mapping[str, str]
-    """HTML by the id of the element that contains it, with a `cell_mark` in the place of each cell."""
+    """HTML by the id of the element that contains it, with a `cell_mark` (`device_region`) in the place of each cell."""
     cells: Mapping[str, str] = field(default_factory=dict)
     """HTML of what changes all the time, by the id of its element: it is sent alone."""
     around: Mapping[str, object] = field(default_factory=dict)
@@ -179,7 +175,7 @@ class PageRenderer:
         self._table = DeviceTable(history)
         self._templates = templates
         self._render = templates.render
-        self._value_cell, self._age_cell = (templates.macro("_cells.html", name) for name in ("value_cell", "age_cell"))
+        self._device_region = DeviceRegion(templates)
         self._renderers: Mapping[str, Callable[[PageAddress, Snapshot], RenderedPage | None]] = {
             "overview": self._overview,
             "buses": self._bus,
@@ -319,16 +315,8 @@ class PageRenderer:
         query = address.query
         listing, rows = self._table.page(snapshot.children, query, now=snapshot.at, bus_id=bus_id)
         columns = shown_columns(query)
-        html = self._render("_children.html", listing=listing, rows=rows, columns=columns, bus_id=bus_id, cell=_cell)
-        cells: dict[str, str] = {}
-        for name, row in cells_of(rows).items():
-            if "values" in columns:
-                for number in range(2):
-                    value = row.values[number] if number < len(row.values) else None
-                    cells[f"{name}_{number}"] = self._value_cell(value, row.freshness)
-            if "age" in columns:
-                cells[f"{name}_age"] = self._age_cell(row.at)
-        return html, cells
+        table = self._device_region.table(listing, rows, columns, bus_id)
+        return table, self._device_region.cells(rows, columns)
 
     def _child(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
         key = decode_id(address.id)[0]
@@ -457,10 +445,6 @@ def _causes_of(child: ChildDetails, snapshot: Snapshot) -> Mapping[str, OpenCaus
         "cause": child_cause(line, next_step=child.next_step, tries=child.tries),
         "bus_cause": None if bus is None else bus_cause(bus, _affected(snapshot, bus)),
     }
-
-
-def _cell(row: int, name: object) -> Markup:
-    return Markup(cell_mark(f"v{row}_{name}"))  # noqa: S704 - a mark, made of a number and a word of the template
 
 
 def _bus_order(bus: BusSummary) -> tuple[bool, bool, str, str]:
