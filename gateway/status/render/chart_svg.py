@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from math import floor, log10
 from typing import Final
 
+from gateway.status.languages.texts import decimal, gettext_noop
+from gateway.status.languages.texts import gettext as _
 from gateway.status.series.levels import Kind, Range
 from gateway.status.snapshot import MetricHistory
 
@@ -17,6 +19,35 @@ BAND_HEIGHT: Final = 26
 ON, OFF, MIXED = "on", "off", "mixed"
 COLOURS: Final = 8
 """Words have one of so many colours."""
+MONTHS: Final = (
+    *(
+        gettext_noop("Jan"),
+        gettext_noop("Feb"),
+        gettext_noop("Mar"),
+        gettext_noop("Apr"),
+        gettext_noop("May"),
+        gettext_noop("Jun"),
+    ),
+    *(
+        gettext_noop("Jul"),
+        gettext_noop("Aug"),
+        gettext_noop("Sep"),
+        gettext_noop("Oct"),
+        gettext_noop("Nov"),
+        gettext_noop("Dec"),
+    ),
+)
+DAYS: Final = (
+    *(
+        gettext_noop("Mon"),
+        gettext_noop("Tue"),
+        gettext_noop("Wed"),
+        gettext_noop("Thu"),
+        gettext_noop("Fri"),
+        gettext_noop("Sat"),
+    ),
+    gettext_noop("Sun"),
+)
 _TICK_SECONDS: Final = {Range.HOUR: 600, Range.DAY: 4 * 3600, Range.WEEK: 86400}
 _MOST_TICKS: Final = 5
 
@@ -99,11 +130,16 @@ def time_ticks(wanted: Range, until: datetime, *, width: float = WIDTH) -> list[
         months = [
             datetime(first.year + month // 12, month % 12 + 1, 1, tzinfo=UTC) for month in range(first.month, first.month + 12)
         ]
-        return [Tick(_x(at.timestamp(), wanted, until, width), f"{at:%b}") for at in months[::2] if first <= at <= until]
+        return [
+            Tick(_x(at.timestamp(), wanted, until, width), _(MONTHS[at.month - 1])) for at in months[::2] if first <= at <= until
+        ]
     every = _TICK_SECONDS[wanted]
     times = range(-(-int(first.timestamp()) // every) * every, int(until.timestamp()), every)
-    words = "%a %d" if wanted is Range.WEEK else "%H:%M"
-    return [Tick(_x(at, wanted, until, width), f"{datetime.fromtimestamp(at, UTC):{words}}") for at in times]
+    return [Tick(_x(at, wanted, until, width), _time_label(datetime.fromtimestamp(at, UTC), wanted)) for at in times]
+
+
+def _time_label(at: datetime, wanted: Range) -> str:
+    return f"{_(DAYS[at.weekday()])} {at:%d}" if wanted is Range.WEEK else f"{at:%H:%M}"
 
 
 def _x(at: float, wanted: Range, until: datetime, width: float) -> float:
@@ -122,11 +158,11 @@ def _placed(
 
 def _value_of(series: MetricHistory, low: float, mean: float, high: float) -> tuple[str, str]:
     if series.kind is Kind.SWITCH:
-        return (ON, "on") if low == 1 else (OFF, "off") if high == 0 else (MIXED, "on and off")
+        return (ON, _("on")) if low == 1 else (OFF, _("off")) if high == 0 else (MIXED, _("on and off"))
     if low != high:
-        return MIXED, "several"
+        return MIXED, _("several")
     number = int(mean)
-    return f"word-{number % COLOURS}", series.words[number] if 0 <= number < len(series.words) else "unknown"
+    return f"word-{number % COLOURS}", series.words[number] if 0 <= number < len(series.words) else _("unknown")
 
 
 def _span(series: Sequence[MetricHistory]) -> tuple[float, float]:
@@ -149,7 +185,7 @@ def _line(series: MetricHistory, span: tuple[float, float], until: datetime, wid
         if any(bottom != top for _, bottom, _, top in places):
             outline = [f"{x},{top}" for x, _, _, top in places] + [f"{x},{bottom}" for x, bottom, _, _ in reversed(places)]
             areas.append(" ".join(outline))
-    ticks = [Tick(y(value), f"{value:.12g}") for value in _round_values(low, high)]
+    ticks = [Tick(y(value), decimal(f"{value:.12g}")) for value in _round_values(low, high)]
     return Line(series, lines, areas, ticks)
 
 

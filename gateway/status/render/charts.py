@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from gateway.status.languages.texts import gettext as _
+from gateway.status.languages.texts import ngettext
 from gateway.status.model import printable_text
-from gateway.status.render.formatting import count
 from gateway.status.series.levels import Range
 from gateway.status.snapshot import MetricHistory, NoChart
 
@@ -23,17 +24,21 @@ def why_no_chart(missing: NoChart, most: int) -> str:
     """
     match missing:
         case NoChart.FULL:
-            return (
-                f"The memory for charts is used up: it holds {count(most, 'metric')}. They are shared among all devices, the"
-                " first ones of each device first, and this one is not among them. Its last value is shown, and all its values"
-                " are sent to the cloud."
+            return ngettext(
+                "The memory for charts is used up: it holds %(n)s metric. They are shared among all devices, the first ones of"
+                " each device first, and this one is not among them. Its last value is shown, and all its values are sent to the"
+                " cloud.",
+                "The memory for charts is used up: it holds %(n)s metrics. They are shared among all devices, the first ones of"
+                " each device first, and this one is not among them. Its last value is shown, and all its values are sent to the"
+                " cloud.",
+                most,
             )
         case NoChart.NOT_DRAWN:
-            return "It has sent no number, no switch and no word yet, so there is nothing to draw."
+            return _("It has sent no number, no switch and no word yet, so there is nothing to draw.")
         case NoChart.NOT_KEPT:
-            return "Only the last hour of it is kept: the history file has no room for more metrics."
+            return _("Only the last hour of it is kept: the history file has no room for more metrics.")
         case NoChart.UNKNOWN:
-            return "The device has sent no such metric."
+            return _("The device has sent no such metric.")
 
 
 def with_reason(series: MetricHistory | NoChart, metric: str, wanted: Range, most: int) -> MetricHistory | None:
@@ -56,6 +61,8 @@ def with_reason(series: MetricHistory | NoChart, metric: str, wanted: Range, mos
 def unknown_metric(metric: str, known: Sequence[str]) -> str:
     """Return that a device does not have this metric, and which ones it has."""
     if not known:
-        return f'the device has no metric "{printable_text(metric)}": nothing has been read from it yet'
-    names = ", ".join(known[:MAX_NAMED]) + (", and more" if len(known) > MAX_NAMED else "")
-    return f'the device has no metric "{printable_text(metric)}"; it has {names}'
+        return _('the device has no metric "%(metric)s": nothing has been read from it yet', metric=printable_text(metric))
+    names = ", ".join(known[:MAX_NAMED])
+    if len(known) > MAX_NAMED:
+        names = _("%(names)s, and more", names=names)
+    return _('the device has no metric "%(metric)s"; it has %(names)s', metric=printable_text(metric), names=names)

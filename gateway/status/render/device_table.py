@@ -127,6 +127,6 @@ def shown_columns(query: ListQuery) -> Sequence[str]:
 
 _GROUP_OF: Final[Mapping[str, Callable[[ChildSummary], str]]] = {
     "bus": lambda child: child.bus,
-    "family": lambda child: child.family or "no family",
+    "family": lambda child: child.family or gettext_noop("no family"),
     "status": lambda child: child.standing.value,
 }

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from gateway.causes import Cause
-from gateway.models import Value
+from gateway.models import Confidence, Value
 from gateway.status.cloud_activity import CommandState
 from gateway.status.languages.texts import decimal, gettext_noop, ngettext, written
 from gateway.status.languages.texts import gettext as _
@@ -39,6 +39,12 @@ ROLE_TEXTS: Final = {
     Rights.ADMINISTER.name.lower(): gettext_noop("administer"),
 }
 """What a token may do, by the name of its right."""
+
+CONFIDENCE_TEXTS: Final = {
+    Confidence.CERTAIN: gettext_noop("certain"),
+    Confidence.LIKELY: gettext_noop("likely"),
+    Confidence.POSSIBLE: gettext_noop("possible"),
+}
 
 HOUR_SECONDS: Final = 3600
 SPARKLINE_WIDTH: Final = 120

@@ -20,6 +20,7 @@ from gateway.status.device_actions_view import DeviceActions
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.event_query import EventQuery
 from gateway.status.history import History
+from gateway.status.languages.texts import gettext as _
 from gateway.status.logs_view import LogsView
 from gateway.status.model import decode_id
 from gateway.status.open_causes import OpenCause, bus_cause, child_cause, gateway_cause, open_causes
@@ -184,7 +185,7 @@ class PageRenderer:
             "cloud": self._cloud,
             "command": self._command,
             "look": self._look,
-            "several": lambda _address, _snapshot: RenderedPage("Several devices", {}),
+            "several": lambda _address, _snapshot: RenderedPage(_("Several devices"), {}),
             "several_result": self._several_result,
             "values": self._values,
         }
@@ -199,7 +200,7 @@ class PageRenderer:
         """
         if address.kind == "events":
             shown = event_page(address.events, events, snapshot)
-            return RenderedPage("Events", {"events": self._render("_events.html", shown=shown)}, around={"shown": shown})
+            return RenderedPage(_("Events"), {"events": self._render("_events.html", shown=shown)}, around={"shown": shown})
         page = self._renderers[address.kind](address, snapshot)
         if page is None or address.kind not in ("children", "buses"):
             return page
@@ -209,13 +210,13 @@ class PageRenderer:
 
     def doctor_page(self, report: DoctorReport) -> RenderedPage:
         """Return the page with the findings of `doctor`."""
-        return RenderedPage("Doctor", {"findings": self._templates.doctor_report(report)})
+        return RenderedPage(_("Doctor"), {"findings": self._templates.doctor_report(report)})
 
     def logs_page(self, query: LogQuery, view: LogsView) -> RenderedPage:
         """Return the page with the last lines of the log."""
         listing = log_page(view.log_lines(), query)
         return RenderedPage(
-            "Logs",
+            _("Logs"),
             {
                 "level": self._render("_log_level.html", level=view.log_level()),
                 "lines": self._render("_log_lines.html", listing=listing, query=query),
@@ -239,11 +240,11 @@ class PageRenderer:
             buses=shown_buses(whole, query, loads),
             many_buses=len(whole.branches),
         )
-        return RenderedPage("Topology", {"tree": html})
+        return RenderedPage(_("Topology"), {"tree": html})
 
     def maintenance_page(self) -> RenderedPage:
         """Return the page for maintenance, which has nothing that changes by itself."""
-        return RenderedPage("Maintenance", {})
+        return RenderedPage(_("Maintenance"), {})
 
     def document(
         self, address: PageAddress, page: RenderedPage, snapshot: Snapshot, *, visitor: Visitor, path: str, **more: object
@@ -366,13 +367,17 @@ class PageRenderer:
 
     def _look(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
         device = self.device_actions.find_device(address.id, snapshot)
-        return None if device is None else RenderedPage(f"Read {device.name}", {"look": self.device_actions.look(device)})
+        return (
+            None
+            if device is None
+            else RenderedPage(_("Read %(name)s", name=device.name), {"look": self.device_actions.look(device)})
+        )
 
     def _several_result(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage | None:
         result = self._several.get(address.part)
         if result is None:
             return None
-        return RenderedPage(SEVERAL_TEXTS[result.action], {"result": self._several_renderer.region(result, snapshot)})
+        return RenderedPage(_(SEVERAL_TEXTS[result.action]), {"result": self._several_renderer.region(result, snapshot)})
 
     def _bands(self, key: str, metrics: Iterable[str], at: datetime) -> dict[str, Bands]:
         """Return the last hour of switches and words."""
@@ -389,12 +394,12 @@ class PageRenderer:
     def _waiting(self, address: PageAddress, snapshot: Snapshot) -> RenderedPage:
         listing = list_waiting(snapshot.waiting, address.query)
         ignored = len(snapshot.waiting) - len(snapshot.undecided)
-        return RenderedPage("Found devices", {"waiting": self._render("_waiting.html", listing=listing, ignored=ignored)})
+        return RenderedPage(_("Found devices"), {"waiting": self._render("_waiting.html", listing=listing, ignored=ignored)})
 
     def _cloud(self, _address: PageAddress, snapshot: Snapshot) -> RenderedPage:
         cloud = snapshot.cloud
         return RenderedPage(
-            "Cloud",
+            _("Cloud"),
             {
                 "incidents": self._render("_incidents.html", incidents=cloud.incidents),
                 "commands": self._render("_commands.html", commands=cloud.commands[:MAX_COMMANDS], on_child=False),

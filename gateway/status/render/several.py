@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.status.device_actions import LookState
 from gateway.status.device_actions_view import LookActions
+from gateway.status.languages.texts import gettext as _
+from gateway.status.languages.texts import gettext_noop, ngettext
 from gateway.status.model import encode_id
 from gateway.status.several import SeveralAction, SeveralResult, SeveralRow
 from gateway.status.snapshot import Snapshot
@@ -14,7 +16,7 @@ from gateway.status.snapshot import Snapshot
 if TYPE_CHECKING:
     from gateway.status.render.templates import Templates
 
-DONE_TEXTS: Final = {SeveralAction.ADMIT: "admitted", SeveralAction.IGNORE: "ignored"}
+DONE_TEXTS: Final = {SeveralAction.ADMIT: gettext_noop("admitted"), SeveralAction.IGNORE: gettext_noop("ignored")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +51,22 @@ class SeveralRenderer:
         word = encode_id(row.key)
         page = f"/children/{word}" if is_child else None
         if row.problem is not None:
-            return ShownRow(row.name, page, "failed", "failed", row.problem)
+            return ShownRow(row.name, page, "failed", _("failed"), row.problem)
         match action:
             case SeveralAction.RETIRE | SeveralAction.RETIRE_HERE:
                 if is_child:
-                    return ShownRow(row.name, page, "running", "not yet", "It is retired as soon as the cloud answers.")
-                return ShownRow(row.name, page, "done", "retired")
+                    return ShownRow(row.name, page, "running", _("not yet"), _("It is retired as soon as the cloud answers."))
+                return ShownRow(row.name, page, "done", _("retired"))
             case SeveralAction.READ | SeveralAction.IDENTIFY:
                 return self._look(row, f"/devices/{word}/look")
             case _:
-                return ShownRow(row.name, page, "done", DONE_TEXTS[action])
+                return ShownRow(row.name, page, "done", _(DONE_TEXTS[action]))
 
     def _look(self, row: SeveralRow, page: str) -> ShownRow:
         look = None if self._looks is None else self._looks.look_of(row.key)
         if look is None or look.state is LookState.RUNNING:
-            return ShownRow(row.name, page, "running", "being looked at", None if look is None else look.progress)
+            return ShownRow(row.name, page, "running", _("being looked at"), None if look is None else look.progress)
         if look.state is LookState.FAILED:
-            return ShownRow(row.name, page, "failed", "failed", look.problem)
-        read = f"{len(look.values)} values read" if look.values else "it has answered"
+            return ShownRow(row.name, page, "failed", _("failed"), look.problem)
+        read = ngettext("%(n)s value read", "%(n)s values read", len(look.values)) if look.values else _("it has answered")
         return ShownRow(row.name, page, "done", read)

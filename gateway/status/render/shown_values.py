@@ -9,6 +9,8 @@ from math import floor, isfinite, log10
 from typing import Final
 
 from gateway.models import Value
+from gateway.status.languages.texts import decimal, gettext_noop
+from gateway.status.languages.texts import gettext as _
 
 DIGITS: Final = 4
 """Significant digits of a number whose profile names no decimals."""
@@ -38,7 +40,7 @@ LARGER_UNITS: Final[Mapping[str, tuple[float, float, str]]] = {
 }
 """Units -> from which number on a larger one is read more easily, how many make one of it, and that unit."""
 
-LARGE_NUMBERS: Final = ((1e9, "billion"), (1e6, "million"), (1e3, "thousand"))
+LARGE_NUMBERS: Final = ((1e9, gettext_noop("billion")), (1e6, gettext_noop("million")), (1e3, gettext_noop("thousand")))
 ONE_LINE_FROM: Final = 99_999.5
 """Numbers from here on are not written out."""
 
@@ -69,9 +71,9 @@ def shown_value(value: Value, unit: str | None = None, decimals: int | None = No
         decimals: the decimals that its profile names.
     """
     if value is None or (isinstance(value, float) and not isfinite(value)):
-        return ShownValue("not available", is_missing=True)
+        return ShownValue(_("not available"), is_missing=True)
     if isinstance(value, bool):
-        return ShownValue("on" if value else "off", unit)
+        return ShownValue(_("on") if value else _("off"), unit)
     if isinstance(value, str):
         return ShownValue(value.replace("_", " ") if _SNAKE_CASE.fullmatch(value) else value, unit)
     return _shown_number(value, unit, decimals)
@@ -81,7 +83,7 @@ def _shown_number(value: float, unit: str | None, decimals: int | None) -> Shown
     try:
         number: float = value if isinstance(value, int) and abs(value) < 1e15 else float(value)
     except OverflowError:
-        return ShownValue("a number without end", unit)
+        return ShownValue(_("a number without end"), unit)
     while (larger := LARGER_UNITS.get(unit or "")) is not None and abs(number) >= larger[0]:
         number, unit, decimals = number / larger[1], larger[2], None
     if abs(number) >= ONE_LINE_FROM:
@@ -112,7 +114,7 @@ def _large(number: float, unit: str | None) -> ShownValue:
     number = float(f"{number:.{DIGITS}g}")
     for size, word in LARGE_NUMBERS:
         if size <= abs(number) < size * 1e3:
-            return ShownValue(f"{_plain(number / size, _fitting_decimals(number / size, None))} {word}", unit)
+            return ShownValue(f"{_plain(number / size, _fitting_decimals(number / size, None))} {_(word)}", unit)
     return _scientific(number, unit)
 
 
@@ -125,11 +127,11 @@ def _small(number: float, unit: str | None) -> ShownValue:
 
 
 def _scientific(number: float, unit: str | None) -> ShownValue:
-    mantissa, _, exponent = f"{number:.2e}".partition("e")
-    return ShownValue(f"{mantissa} {_TIMES} 10{str(int(exponent)).translate(_SUPERSCRIPTS)}", unit)
+    mantissa, exponent = f"{number:.2e}".split("e")
+    return ShownValue(f"{decimal(mantissa)} {_TIMES} 10{str(int(exponent)).translate(_SUPERSCRIPTS)}", unit)
 
 
 def _plain(number: float, decimals: int) -> str:
     """Return a number with thousands, from 10,000 on, separated by spaces at which no line breaks."""
     text = f"{number:,.{decimals}f}"
-    return text.replace(",", "\u202f" if abs(number) >= 9_999.5 else "")
+    return decimal(text.replace(",", "\u202f" if abs(number) >= 9_999.5 else ""))

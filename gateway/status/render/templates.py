@@ -118,6 +118,7 @@ class Templates:
             "shown_value": shown_value,
             "status_texts": formatting.STATUS_TEXTS,
             "role_texts": formatting.ROLE_TEXTS,
+            "confidence_texts": formatting.CONFIDENCE_TEXTS,
             "command_texts": formatting.COMMAND_TEXTS,
             "command_marks": COMMAND_MARKS,
             "licence_marks": LICENCE_MARKS,

@@ -6,11 +6,12 @@ from collections.abc import Awaitable
 from typing import Final
 
 from gateway.models import parse_name
+from gateway.status.languages.texts import gettext_noop
 from gateway.status.model import decode_id
 from gateway.status.snapshot_cache import SnapshotCache
 from gateway.status.view import View
 
-NOT_FOUND: Final = "there is no such device or bus (any more)"
+NOT_FOUND: Final = gettext_noop("there is no such device or bus (any more)")
 
 
 class Actions:

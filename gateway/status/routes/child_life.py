@@ -10,6 +10,8 @@ from gateway.status.auth.sign_in import own_path, redirect
 from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.device_actions import ActionProblem
 from gateway.status.device_actions_view import LifeActions
+from gateway.status.languages.texts import gettext as _
+from gateway.status.languages.texts import localized
 from gateway.status.model import decode_id
 from gateway.status.operations.life import OPERATIONS, AdmitRequest, ReplaceRequest, RetireRequest, SuccessorList
 from gateway.status.operations.operation import ActionDone
@@ -71,7 +73,7 @@ class LifeRoutes:
         self._snapshots.invalidate()
         if problem is None:
             return redirect(back)
-        html = self._templates.message("It is not admitted", problem.error, links={"Back": back})
+        html = self._templates.message(_("It is not admitted"), localized(problem.error), links={_("Back"): back})
         return web.Response(status=problem.kind.http_status, text=html, content_type="text/html")
 
     async def successors(self, request: web.Request) -> web.Response:
@@ -112,9 +114,10 @@ class LifeRoutes:
         line = next((child for child in snapshot.children if child.key == key), None)
         if line is None:
             raise web.HTTPNotFound
+        title = _("Retire %(name)s", name=line.name) if what == "retire" else _("Replace %(name)s", name=line.name)
         html = self._renderer.document(
             PageAddress("child_life"),
-            RenderedPage(f"{what.capitalize()} {line.name}", {}),
+            RenderedPage(title, {}),
             snapshot,
             visitor=request[VISITOR],
             path="",

@@ -15,6 +15,8 @@ from gateway.status.auth.sign_in import redirect
 from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.device_actions import ActionProblem, CommandPlan, DeclaredCommand
 from gateway.status.device_actions_view import CommandActions, CommandOrder
+from gateway.status.languages.texts import gettext as _
+from gateway.status.languages.texts import gettext_noop
 from gateway.status.operations.commands import REQUEST_ID
 from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.render.parameter_form import entered_parameters, form_fields, parameter_values, shown_parameters
@@ -26,7 +28,7 @@ from gateway.status.snapshot_cache import SnapshotCache
 
 WAIT_SECONDS: Final = 2.0
 """How long the page waits for the end of a command, so that it also shows it without scripts."""
-NOT_PERMITTED: Final = "It is dangerous, so it needs a token that may administer. Nothing was sent."
+NOT_PERMITTED: Final = gettext_noop("It is dangerous, so it needs a token that may administer. Nothing was sent.")
 
 
 class CommandRoutes:
@@ -62,7 +64,7 @@ class CommandRoutes:
         if not re.fullmatch(REQUEST_ID, request_id):
             raise web.HTTPBadRequest
         if command.is_dangerous and request[RIGHTS] < Rights.ADMINISTER:
-            html = self._templates.message(command.title, NOT_PERMITTED, links={"Back": f"/children/{line.id}"})
+            html = self._templates.message(command.title, _(NOT_PERMITTED), links={_("Back"): f"/children/{line.id}"})
             return web.Response(status=403, text=html, content_type="text/html")
         order = CommandOrder(line.key, command.name, parameter_values(command.parameters, entered))
         if command.needs_confirmation and form.get("confirmed") != "yes":

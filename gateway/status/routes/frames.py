@@ -8,6 +8,7 @@ from gateway.status.auth.middleware import VISITOR
 from gateway.status.declared_routes import DeclaredRoute, get
 from gateway.status.device_actions import Frames
 from gateway.status.device_actions_view import FrameActions
+from gateway.status.languages.texts import gettext as _
 from gateway.status.operations.frames import OPERATIONS
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.rights import Rights
@@ -39,7 +40,7 @@ class FrameRoutes:
             raise web.HTTPNotFound
         html = self._renderer.document(
             PageAddress("frames"),
-            RenderedPage(f"Last frames of {device.name}", {}),
+            RenderedPage(_("Last frames of %(name)s", name=device.name), {}),
             snapshot,
             visitor=request[VISITOR],
             path="",

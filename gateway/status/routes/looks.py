@@ -12,6 +12,8 @@ from gateway.status.auth.sign_in import redirect
 from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.device_actions import LookKind, Problem
 from gateway.status.device_actions_view import LookActions
+from gateway.status.languages.texts import gettext as _
+from gateway.status.languages.texts import localized
 from gateway.status.model import decode_id
 from gateway.status.operations.looks import OPERATIONS, LookRequest
 from gateway.status.render.pages import PageAddress, PageRenderer
@@ -76,7 +78,7 @@ class LookRoutes:
         if problem is not None and problem.kind is Problem.UNKNOWN:
             raise web.HTTPNotFound
         if problem is not None and self._looks.look_of(key) is None:
-            html = self._templates.message("The action failed", problem.error, links={"Back": request.path})
+            html = self._templates.message(_("The action failed"), localized(problem.error), links={_("Back"): request.path})
             return web.Response(status=409, text=html, content_type="text/html")
         await self._looks.wait_for(key, within_seconds=WAIT_SECONDS)
         return redirect(request.path)  # a double click finds the look that runs

@@ -9,6 +9,8 @@ from aiohttp import web
 from gateway.status.auth.forms import read_form
 from gateway.status.auth.sign_in import own_path
 from gateway.status.declared_routes import DeclaredRoute, post
+from gateway.status.languages.texts import gettext as _
+from gateway.status.languages.texts import gettext_noop, localized
 from gateway.status.model import decode_id
 from gateway.status.operations import retry
 from gateway.status.operations.operation import ErrorResponse
@@ -20,7 +22,7 @@ from gateway.status.routes.actions import NOT_FOUND
 from gateway.status.routes.api_operations import api_response, operation_routes
 from gateway.status.snapshot_cache import SnapshotCache
 
-TITLES: Final = {True: "It works", False: "It does not work yet"}
+TITLES: Final = {True: gettext_noop("It works"), False: gettext_noop("It does not work yet")}
 
 
 class RetryRoutes:
@@ -59,8 +61,9 @@ class RetryRoutes:
         if outcome is None:
             raise web.HTTPNotFound
         back = own_path(form.get("then", ""), default="/" if kind == "cloud" else f"/{kind}/{word}")
-        title = "Not tried" if outcome.wait_seconds is not None else TITLES[outcome.works]
-        html = self._templates.message(title, f"{outcome.text[:1].upper()}{outcome.text[1:]}.", links={"Back": back})
+        title = _("Not tried") if outcome.wait_seconds is not None else _(TITLES[outcome.works])
+        text = localized(outcome.text)
+        html = self._templates.message(title, f"{text[:1].upper()}{text[1:]}.", links={_("Back"): back})
         return web.Response(
             status=200 if outcome.wait_seconds is None else 429,
             text=html,

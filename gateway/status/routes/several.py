@@ -13,6 +13,8 @@ from gateway.status.auth.sign_in import redirect
 from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.device_actions import ActionProblem, LookKind
 from gateway.status.device_actions_view import DeviceActions
+from gateway.status.languages.texts import gettext as _
+from gateway.status.languages.texts import gettext_noop
 from gateway.status.model import decode_id
 from gateway.status.operations.operation import ErrorResponse
 from gateway.status.operations.several import OPERATIONS, SeveralOutcome, SeveralOutcomes, SeveralRequest
@@ -33,9 +35,11 @@ from gateway.status.several import (
 from gateway.status.snapshot import ChildSummary, Snapshot, WaitingDevice
 from gateway.status.snapshot_cache import SnapshotCache
 
-NOTHING_CHOSEN: Final = "No device was chosen, or those that were chosen are not there any more. Nothing was changed."
-NOT_PERMITTED: Final = "This needs a token that may administer. Nothing was changed."
-GONE: Final = "there is no such device (any more)"
+NOTHING_CHOSEN: Final = gettext_noop(
+    "No device was chosen, or those that were chosen are not there any more. Nothing was changed."
+)
+NOT_PERMITTED: Final = gettext_noop("This needs a token that may administer. Nothing was changed.")
+GONE: Final = gettext_noop("there is no such device (any more)")
 
 ACTIONS_OF: Final = {
     "children": (SeveralAction.READ, SeveralAction.IDENTIFY, SeveralAction.RETIRE, SeveralAction.RETIRE_HERE),
@@ -89,7 +93,7 @@ class SeveralRoutes:
         if not keys:
             return await self._list(request, problem=NOTHING_CHOSEN, status=422)
         if action.needs_confirmation and request[RIGHTS] < Rights.ADMINISTER:
-            html = self._templates.message("Not permitted", NOT_PERMITTED, links={"Back": request.path})
+            html = self._templates.message(_("Not permitted"), _(NOT_PERMITTED), links={_("Back"): request.path})
             return web.Response(status=403, text=html, content_type="text/html")
         if action.needs_confirmation and form.get("confirmed") != "yes":
             devices = [(short_word(key), names[key]) for key in keys]

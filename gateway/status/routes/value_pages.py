@@ -8,6 +8,8 @@ from gateway.status.auth.middleware import VISITOR
 from gateway.status.declared_routes import DeclaredRoute, get
 from gateway.status.history import History
 from gateway.status.kept_values import KeptValues
+from gateway.status.languages.texts import gettext as _
+from gateway.status.languages.texts import gettext_noop, localized
 from gateway.status.model import decode_id
 from gateway.status.operations.history import RANGE
 from gateway.status.operations.operation import QueryParameter
@@ -23,8 +25,8 @@ from gateway.status.snapshot import MetricHistory
 from gateway.status.snapshot_cache import SnapshotCache
 
 PARAMETERS = {
-    "metric": QueryParameter("name of the metric"),
-    "compare": QueryParameter("name of a second metric"),
+    "metric": QueryParameter(gettext_noop("name of the metric")),
+    "compare": QueryParameter(gettext_noop("name of a second metric")),
     "range": RANGE,
 }
 
@@ -91,6 +93,7 @@ class ValuePages:
         return response
 
     def _bad_request(self, request: web.Request, problem: str) -> web.Response:
-        links = {"To the values of the device": request.path, "To the overview": "/"}
-        html = self._templates.message("This address is not right", f"{problem[:1].upper()}{problem[1:]}.", links=links)
+        links = {_("To the values of the device"): request.path, _("To the overview"): "/"}
+        problem = localized(problem)
+        html = self._templates.message(_("This address is not right"), f"{problem[:1].upper()}{problem[1:]}.", links=links)
         return web.Response(status=400, text=html, content_type="text/html")

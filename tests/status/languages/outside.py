@@ -14,6 +14,10 @@ UNTRANSLATED = frozenset(
     {"API", "CSV", "UTC", "JSON", "TLS", "VPN", "URL", "QR", "min", "max", "kB", "MB", "GB", "h", "s", "°C", "°F"}
 )
 """Words that are the same in each language."""
+NO_WORD = re.compile(r"[0-9=&_]")
+"""What has one of these is written for programs."""
+ATTRIBUTE = re.compile(r"\s*aria-[a-z]+=")
+"""Begins attributes that a template puts together before it uses them."""
 SPOKEN_ATTRIBUTES = frozenset({"alt", "aria-label", "aria-description", "placeholder", "title", "label", "summary"})
 SENTENCE = re.compile(r"[^\W\d_]{2,},? [^\W\d_]|^[A-Z][a-z]{2,}[.!?:]?$")
 """Two words, or one with a capital letter: what is written for people rather than for a program."""
@@ -72,8 +76,8 @@ class _Texts(HTMLParser):
             self._take(data)
 
     def _take(self, text):
-        words = [word.strip(".,:;!?()") for word in re.split(r"[\s\0/·]+", text)]
-        if any(LETTER.search(word) and word not in UNTRANSLATED for word in words):
+        words = [word.strip(".,:;!?()") for word in re.split(r"[\s\0/·]+", text) if NO_WORD.search(word) is None]
+        if any(LETTER.search(word) and word not in UNTRANSLATED for word in words) and not ATTRIBUTE.match(text):
             self.outside.append(" ".join(text.replace("\0", "…").split()))
 
 

@@ -24,6 +24,7 @@ ENGLISH = {
     "auth/token_file.py": "what it says goes to the log",
     "auth/wrong_tokens.py": "what it says goes to the log",
     "render/metric_texts.py": "words of names of metrics, which are data",
+    "render/history_csv.py": "a file of the API, for programs",
     "routes/api_operations.py": "the API is English",
     "routes/commands_api.py": "the API is English",
     "routes/events_api.py": "the API is English",
@@ -55,6 +56,7 @@ NO_SENTENCES = {
     " with the token ",  # within the name by which the pages of a client are counted
     *('Bearer realm="xyte-gateway"', "Token required", "the token is wrong"),  # for programs
     "a token is required: Authorization: Bearer <token>",
+    "it needs a confirmation: `confirmed` set to true",
     *("the one that was sent is wrong", "Authorization: Bearer <token>"),
 }
 """Names and values of headers, and words of programs, that look like sentences."""
