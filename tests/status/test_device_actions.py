@@ -81,7 +81,7 @@ async def test_a_page_of_a_device_or_a_result_that_is_not_there_is_not_found(pag
 async def test_a_device_without_a_model_is_not_admitted_until_it_has_one(page, view):
     _, html = await get(page, "/waiting", **page.bearer)
     assert '<button type="button" disabled aria-describedby' in html
-    assert "No Xyte model for it" in html
+    assert "It has no Xyte model" in html
     status, where = await post(page, f"/waiting/{encode_id(UNIT)}/admit-as", model_id=GUID, then="/waiting?page=1")
     assert (status, where) == (303, "/waiting?page=1")
     assert view.done == [("admit", UNIT)]
