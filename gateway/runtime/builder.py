@@ -153,7 +153,7 @@ async def build(
         )  # fmt: skip
         observations = ObservationKeeper(state.history, state.registry, field, history)
         await observations.load()
-        recorder = TimelineRecorder(state, field)
+        recorder = TimelineRecorder(state, field, lambda: cloud, on_over=lambda over: notifier.over(over))
         children = build_child_configurations(configuration, state, field, timing=timing)
         await restore_children(children.configurations, state)
         configuring = build_configuring(own, children.configurations, field, state)
@@ -180,7 +180,10 @@ async def build(
         cloud = await build_cloud(
             way, state, field, in_effect, configuring=configuring, dispatcher=dispatcher, timing=timing, on_event=take_event
         )  # fmt: skip
-        notifier = Notifier(settings.notify, channels_of(settings.notify), settings.gateway.name, state.registry.name_of)
+        notifier = Notifier(
+            settings.notify, channels_of(settings.notify), settings.gateway.name, state.registry.name_of, state.timeline
+        )
+        await notifier.load()
         watch = build_watch(state, field, hub.clock, settings.cloud, timing=timing, tell=notifier.take)
         device_actions = build_device_actions(state, field, dispatcher, configuration=lambda: own.effective.configuration)
         masked_lines = MaskedLines(recent_log, lambda: (*secrets_of_registry(state.registry), *new_token(page)))

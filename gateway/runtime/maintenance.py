@@ -14,6 +14,7 @@ from gateway.runtime.diagnostics.contents import DumpCollector
 from gateway.runtime.restart import NOT_STARTED_AGAIN, Restart
 from gateway.state.history.timeline import EventKind
 from gateway.state.recovery.backups import write_backup
+from gateway.status.acting import with_asker
 from gateway.status.maintenance_view import BackupFile, Bundle
 
 ASKED_FOR: Final = "a restart was asked for on the page or by its API"
@@ -49,7 +50,7 @@ class Maintenance:
     def restart(self) -> None:
         """End the process in order, so that what started it starts it again."""
         log.warning(ASKED_FOR)
-        self._record(EventKind.RESTART, ASKED_FOR)
+        self._record(EventKind.RESTART, with_asker(ASKED_FOR))
         self._restart.request(ASKED_FOR)
 
     async def bundle(self) -> Bundle:
@@ -72,7 +73,7 @@ class Maintenance:
                 content = await asyncio.to_thread(write_backup, self._store, target, passphrase, may_replace=True)
                 size = (await asyncio.to_thread(target.stat)).st_size
                 log.warning("a backup was made for a download: %d children, %d samples", content.children, content.samples)
-                self._record(EventKind.BACKUP_MADE, "a backup was made for a download")
+                self._record(EventKind.BACKUP_MADE, with_asker("a backup was made for a download"))
                 yield BackupFile(path=target, name=f"xyte-gateway-{at:%Y%m%dT%H%M%SZ}.backup", size=size)
             finally:
                 with suppress(OSError):

@@ -26,6 +26,7 @@ from gateway.state.history.timeline import TimelineEvent, TimelineFilter
 from gateway.state.parts import StateParts
 from gateway.state.records import Decision
 from gateway.state.recovery.hardware_question import IdentityDecision
+from gateway.status.acting import asked_by
 from gateway.status.logs_view import LogsView
 from gateway.status.maintenance_view import MaintenanceView, RestoreView
 from gateway.status.notifications_view import NotificationsView
@@ -154,6 +155,7 @@ class GatewayView(Retries):
 
     async def admit(self, key: str) -> str | None:
         """Admit a found device as a child, whatever the policy says."""
+        self._state.timeline.askers.note(key, asked_by())
         problem = await self._decide(key, Decision.ADMIT)
         if problem is None:
             await self._field.intake.admit_approved()
@@ -163,10 +165,12 @@ class GatewayView(Retries):
 
     async def ignore(self, key: str) -> str | None:
         """Ignore a found device from now on."""
+        self._state.timeline.askers.note(key, asked_by())
         return await self._decide(key, Decision.IGNORE)
 
     async def rename(self, key: str, name: str | None) -> str | None:
         """Rename a device, whether it is a child or not; `None` restores the name that it was found under."""
+        self._state.timeline.askers.note(key, asked_by())
         return await self._change(self._state.registry.rename(key, name))
 
     async def rescan(self, entry: str, bus: str) -> str | None:

@@ -42,7 +42,7 @@ MOST_TRIES = 2
 
 
 LOCAL = "local:"
-"""Begins the `device_id` of a command that a person gave here; the rest says who: `page, operator`."""
+"""Begins the `device_id` of a command that a person gave here; the rest says who: `page, operator, token office`."""
 
 RECORDS_LOST = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for the last contact where the record of commands was lost: whatever is offered first may have been begun already."""
@@ -117,8 +117,15 @@ class LedgerEntry:
 class CommandLedger:
     """The commands of the gateway and its children."""
 
-    def __init__(self, store: Store, *, on_end: Callable[[LedgerEntry], None] = lambda entry: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        on_start: Callable[[LedgerEntry], None] = lambda entry: None,
+        on_end: Callable[[LedgerEntry], None] = lambda entry: None,
+    ) -> None:
         self._store = store
+        self._on_start = on_start
         self._on_end = on_end
         self.revision = 0
         """Counts the changes, so that a reader can see whether there are new ones."""
@@ -156,7 +163,9 @@ class CommandLedger:
     @runs_to_completion
     async def start(self, entry: LedgerEntry, at: datetime) -> LedgerEntry:
         """Record that a command starts; on disk before the first byte goes to the device."""
-        return await self._update(replace(entry, started_at=at, tries=1))
+        started = await self._update(replace(entry, started_at=at, tries=1))
+        self._on_start(started)
+        return started
 
     @runs_to_completion
     async def try_again(self, entry: LedgerEntry) -> LedgerEntry:

@@ -87,7 +87,7 @@ class EventQueue:
         self.arrived = asyncio.Event()
         """Set whenever an event was stored; the reader clears it before it reads."""
 
-    def report(self, child: str | None, name: str, category: str, text: str) -> None:
+    def report(self, child: str | None, name: str, category: str, text: str, *, at: datetime | None = None) -> None:
         """Have an event sent to the cloud, in time and together with others of its name.
 
         Args:
@@ -95,10 +95,11 @@ class EventQueue:
             name: what happened, as a stable short word: `device_moved`.
             category: what it is about, in one word: `gateway`, `device`, `command`, `configuration`.
             text: the details, for a person; it is cut to 255 characters.
+            at: when it happened, aware; by default now.
         """
         self._also(child, name, category, text)
         short = text if len(text) <= TEXT_LENGTH else f"{text[: TEXT_LENGTH - 1]}…"
-        event = QueuedEvent(seq=0, child=child, name=name, category=category, text=short, at=self._now(), times=1)
+        event = QueuedEvent(seq=0, child=child, name=name, category=category, text=short, at=at or self._now(), times=1)
         before = self._reported.get((child or "", name))
         self._reported[child or "", name] = event if before is None else before.joined_by(event)
         self._was_reported.set()

@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum
 from types import MappingProxyType
 from zlib import crc32
@@ -66,6 +67,17 @@ class CloudIncident:
     issue: str
     incident_id: str | None
     """`None` while the response has not arrived."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverIncident:
+    """An incident of an earlier run that ended while the gateway did not run."""
+
+    cause: str
+    child: str | None
+    title: str
+    at: datetime
+    """When this run first saw that it is over."""
 
 
 class Incidents:

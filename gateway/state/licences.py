@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -161,8 +161,9 @@ class LicenceRecord:
 class LicenceKeeper:
     """All licences, in memory and written through."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, on_change: Callable[[LicenceRecord], None] = lambda record: None) -> None:
         self._store = store
+        self._on_change = on_change
         self._records: dict[tuple[str, str], LicenceRecord] = {}
 
     async def load(self) -> None:
@@ -189,7 +190,9 @@ class LicenceKeeper:
             if one.is_delivered and one.changed_at < oldest and one.state not in (LicenceState.IN_USE, LicenceState.PENDING)
         ]
         await self._store.transact(lambda db: _write(db, record, outdated))
-        self._records[record.key] = record
+        known, self._records[record.key] = self._records.get(record.key), record
+        if known is None or (known.state, known.change, known.problem) != (record.state, record.change, record.problem):
+            self._on_change(record)
         for key in outdated:
             self._records.pop(key, None)
         return record

@@ -14,7 +14,7 @@ from gateway.state.events import EventQueue
 from gateway.state.firmware_jobs import FirmwareJobs, FirmwareOffers
 from gateway.state.flash_ledger import FlashLedger
 from gateway.state.history.history_file import HistoryFile
-from gateway.state.history.reported import recording_outcomes, recording_reports
+from gateway.state.history.reported import recording_licences, recording_outcomes, recording_reports, recording_starts
 from gateway.state.history.runs import Runs
 from gateway.state.history.timeline import Timeline
 from gateway.state.incidents import Incidents
@@ -93,14 +93,14 @@ class StateParts:
                 min_free_bytes=min_free_bytes,
                 clock=clock,
             ),
-            ledger=CommandLedger(store, on_end=recording_outcomes(timeline)),
+            ledger=CommandLedger(store, on_start=recording_starts(timeline), on_end=recording_outcomes(timeline)),
             adapter_memory=AdapterMemory(store),
             original_settings=OriginalSettings(store),
             point_maps=PointMaps(store),
             events=events,
             incidents=Incidents(store, are_wanted=has_incidents),
             configurations=Configurations(store),
-            licences=LicenceKeeper(store),
+            licences=LicenceKeeper(store, on_change=recording_licences(timeline)),
             cloud_records=CloudRecords(store),
             firmware_jobs=FirmwareJobs(store),
             firmware_offers=FirmwareOffers(store),

@@ -28,7 +28,9 @@ def sent(view):
 async def test_a_valid_form_is_sent_with_typed_values_and_who_asked(page, view):
     status, _ = await post(page, "set_limit", **{"p.limit": "20,5", "p.mode": "fast", "p.beeps": "", "p.pin": "0042"})
     assert status == 303
-    assert sent(view) == [("command", METER, "set_limit", {"limit": 20.5, "mode": "fast", "pin": "0042"}, "page, administrator")]
+    assert sent(view) == [
+        ("command", METER, "set_limit", {"limit": 20.5, "mode": "fast", "pin": "0042"}, "page, administrator, token administer")
+    ]
 
 
 async def test_wrong_values_stay_in_the_form_with_the_error_beside_each(page, view):
@@ -114,7 +116,7 @@ async def test_the_api_declares_checks_and_sends(page, view):
     async with page.http.post(f"{base}/open_contactor", json={"parameters": {"limit": 3}}, headers=page.bearer) as answer:
         assert (answer.status, "confirmed" in (await answer.json())["error"]) == (409, True)
     async with page.http.get("/api/v1/commands/from-a-program") as answer:
-        assert (await answer.json())["asked_by"] == "API, administrator"
+        assert (await answer.json())["asked_by"] == "API, administrator, token administer"
     async with page.http.get("/api/v1/commands/another") as answer:
         assert answer.status == 404
 
@@ -143,7 +145,7 @@ async def test_a_value_that_one_command_sets_leads_to_it(page, view):
 async def test_an_operator_sends_commands_but_no_dangerous_ones_and_retires_nothing(page, view):
     operator = next(headers for role, headers in page.bearers.items() if role.value == "operate") | HERE
     assert (await post(page, "set_limit", headers=operator, **{"p.limit": "3"}))[0] == 303
-    assert sent(view)[-1][-1] == "page, operator"
+    assert sent(view)[-1][-1] == "page, operator, token operate"
     status, html = await post(page, "open_contactor", headers=operator, confirmed="yes", **{"p.limit": "3"})
     assert (status, "needs a token that may administer" in html) == (403, True)
     path = f"/api/v1/children/{encode_id(METER)}"

@@ -8,6 +8,7 @@ from playwright.async_api import async_playwright
 
 from gateway.causes import Cause
 from gateway.models import Reach
+from gateway.status.acting import asked_by
 from gateway.status.model import encode_id
 from gateway.status.retry_view import TryOutcome
 from gateway.status.snapshot import HubContact
@@ -127,3 +128,16 @@ async def test_a_person_sees_why_a_child_is_offline_and_tries_again_without_a_sc
         await tab.click("text=Back")
         assert tab.url.endswith(f"/buses/{bus.id}")
         await browser.close()
+
+
+async def test_an_action_is_carried_out_on_behalf_of_its_token_and_a_look_on_that_of_nobody(page, view, monkeypatch):
+    asked = []
+
+    async def rescan(entry, bus):
+        asked.append(asked_by())
+
+    monkeypatch.setattr(view, "rescan", rescan)
+    assert (await press(page, f"/api/v1/buses/{BUS}/rescan", **page.bearer)).status == 200
+    assert (await press(page, f"/buses/{BUS}/rescan", Origin=page.address, **page.bearer)).status == 303
+    assert asked == ["by the token administer"] * 2
+    assert asked_by() is None

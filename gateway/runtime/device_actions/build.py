@@ -57,14 +57,14 @@ def build_device_actions(
         state.ledger, dispatcher, refusal=refusal, name_of=registry.name_of, report_event=state.events.report
     )
     buses = ChildBuses(registry, field.fleet)
-    looks = DeviceLooks(registry, field.fleet)
+    looks = DeviceLooks(registry, field.fleet, state.timeline)
     return DeviceActionParts(
         commands=commands,
         looks=looks,
         actions=DeviceActions(
             commands=DeviceCommands(registry, state.ledger, buses, commands),
             looks=looks,
-            life=ChildLife(registry, field.intake),
+            life=ChildLife(registry, field.intake, state.timeline),
             frames=DeviceFrames(registry, field.fleet),
         ),
     )

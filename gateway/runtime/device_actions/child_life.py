@@ -10,9 +10,11 @@ from gateway.errors import StoreError
 from gateway.field.children.intake import DeviceIntake
 from gateway.models import ChildDevice
 from gateway.state.child_states import ChildState
+from gateway.state.history.timeline import EventKind, Timeline
 from gateway.state.records import ChildRequest, Decision, Request
 from gateway.state.registry import Registry
 from gateway.state.replacement import replacement
+from gateway.status.acting import asked_by, with_asker
 from gateway.status.device_actions import ActionProblem, AskedOfChild, Problem, Successor
 from gateway.status.model import encode_id
 
@@ -25,11 +27,13 @@ class ChildLife:
     Args:
         registry: keeps children, found devices, and what people ask of children.
         intake: makes children of devices.
+        timeline: is told who asks for what.
     """
 
-    def __init__(self, registry: Registry, intake: DeviceIntake) -> None:
+    def __init__(self, registry: Registry, intake: DeviceIntake, timeline: Timeline) -> None:
         self._registry = registry
         self._intake = intake
+        self._timeline = timeline
 
     def known_models(self, family: str | None) -> tuple[str, ...]:
         """Return the Xyte models that children of this family are registered under, to be offered for another one."""
@@ -47,6 +51,7 @@ class ChildLife:
             except ValueError:
                 text = "is not one of the Partner Portal, such as c2d1e0ff-0a0b-4c0d-8e0f-112233445566"
                 return ActionProblem(kind=Problem.INVALID, error=f"the model id {text}", fields={"model_id": text})
+        self._timeline.askers.note(key, asked_by())
         problem = await self._changed(self._registry.decide(key, Decision.ADMIT))
         if problem is not None:
             return problem
@@ -56,6 +61,7 @@ class ChildLife:
 
     async def ignore(self, key: str) -> ActionProblem | None:
         """Ignore a found device from now on."""
+        self._timeline.askers.note(key, asked_by())
         return await self._changed(self._registry.decide(key, Decision.IGNORE))
 
     async def retire(self, key: str, *, keep_in_cloud: bool) -> ActionProblem | None:
@@ -63,7 +69,10 @@ class ChildLife:
         if key not in self._registry.children:
             return NO_SUCH_DEVICE
         request = Request.RETIRE_HERE if keep_in_cloud else Request.RETIRE
-        return await self._requested(ChildRequest(key=key, request=request, at=datetime.now(UTC)))
+        problem = await self._requested(ChildRequest(key=key, request=request, at=datetime.now(UTC)))
+        if problem is None:
+            self._timeline.record(EventKind.RETIRED, with_asker("is to be retired"), child=key)
+        return problem
 
     async def replace(self, key: str, successor: str) -> ActionProblem | None:
         """Ask for another device to go on as a child; it is done when the cloud answers."""
@@ -73,7 +82,11 @@ class ChildLife:
         if isinstance(possible, str):
             return ActionProblem(kind=Problem.REFUSED, error=possible)
         request = ChildRequest(key=key, request=Request.REPLACE, new_key=successor, at=datetime.now(UTC))
-        return await self._requested(request)
+        problem = await self._requested(request)
+        if problem is None:
+            by = self._registry.name_of(successor) or successor
+            self._timeline.record(EventKind.EXCHANGED, with_asker(f"is to be replaced by {by} ({successor})"), child=key)
+        return problem
 
     def successors_of(self, key: str) -> tuple[Successor, ...]:
         """Return the devices that could go on as a child, the likeliest first: the one at its address, then its family."""

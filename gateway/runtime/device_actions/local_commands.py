@@ -88,7 +88,7 @@ class LocalCommands:
             name: the command.
             parameters: those that a person gave, as `checked_command` accepts them.
             request_id: stands for the request: a double click and a reload send it again.
-            asked_by: who asks, in words: `page, operator`.
+            asked_by: who asks, in words: `page, operator, token office`.
 
         Raises:
             CommandRejected: it is not carried out, and nothing was recorded; the text says why.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
@@ -15,7 +15,9 @@ from gateway.adapter import Adapter
 from gateway.errors import AdapterError, CommandRejected
 from gateway.field.fleet import Fleet
 from gateway.models import ChildDevice, Found, Reading
+from gateway.state.history.timeline import EventKind, Timeline
 from gateway.state.registry import Registry
+from gateway.status.acting import with_asker
 from gateway.status.device_actions import ActionProblem, FoundFacts, Look, LookKind, LookState, Problem, ReadValue
 from gateway.tasks import closed
 
@@ -33,6 +35,11 @@ LOOK_SECONDS: Final = 120.0
 """The longest that a look may take."""
 MOST_VALUES: Final = 1000
 
+_ASKED: Final[Mapping[LookKind, str]] = {
+    LookKind.IDENTIFY: "was asked who it is",
+    LookKind.READ: "was asked who it is, and read once",
+}
+
 NO_SUCH_DEVICE = ActionProblem(kind=Problem.UNKNOWN, error="there is no such device (any more)")
 RUNS_ALREADY = ActionProblem(kind=Problem.REFUSED, error="the device is being looked at already")
 NOT_RUNNING = ActionProblem(kind=Problem.REFUSED, error="the gateway starts or stops right now; try again in a moment")
@@ -44,11 +51,13 @@ class DeviceLooks:
     Args:
         registry: knows children and found devices.
         fleet: knows the buses.
+        timeline: is told who had which device looked at.
     """
 
-    def __init__(self, registry: Registry, fleet: Fleet) -> None:
+    def __init__(self, registry: Registry, fleet: Fleet, timeline: Timeline) -> None:
         self._registry = registry
         self._fleet = fleet
+        self._timeline = timeline
         self._looks: dict[str, Look] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -78,6 +87,7 @@ class DeviceLooks:
         self._looks[key] = Look(kind=kind, state=LookState.RUNNING, started_at=datetime.now(UTC), progress="it waits for its bus")
         while len(self._looks) > MOST_LOOKS:
             del self._looks[next(iter(self._looks))]
+        self._timeline.record(EventKind.LOOKED, with_asker(_ASKED[kind]), child=key)
         task = self._tasks[key] = self._group.create_task(self._look(key, kind))
         task.add_done_callback(lambda _task: self._tasks.pop(key, None))
         return None

@@ -7,7 +7,7 @@ same holds where all devices on a bus are silent, or many of them: a cable is li
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -32,6 +32,8 @@ class WatchedChild:
     child: ChildDevice
     is_silent: bool
     why: str | None
+    silent_seconds: float = 0.0
+    """How long it has been silent as far as is known, also before the start."""
 
 
 class FieldCauses:
@@ -58,7 +60,7 @@ class FieldCauses:
             problems: why buses do not work, for each that does not.
             children: the registered children.
         """
-        self._bus_failing.keep(problems.keys(), now)
+        self._bus_failing.keep(dict.fromkeys(problems, 0.0), now)
         by_bus: defaultdict[Bus, list[WatchedChild]] = defaultdict(list)
         for one in children:
             by_bus[one.child.adapter, one.child.bus].append(one)
@@ -66,7 +68,7 @@ class FieldCauses:
         for reason, buses in _together(lost):
             yield _buses_lost(reason, buses, [one.child for bus in buses for one in by_bus[bus]])
         silent = [one for bus, on_bus in by_bus.items() if bus not in problems for one in on_bus if one.is_silent]
-        self._silent.keep([one.child.key for one in silent], now)
+        self._silent.keep({one.child.key: one.silent_seconds for one in silent}, now)
         if self._silent_seconds:
             for bus, on_bus in by_bus.items():
                 if bus not in problems:
@@ -101,9 +103,9 @@ class _Durations:
     def __init__(self) -> None:
         self._since: dict[Hashable, float] = {}
 
-    def keep(self, holding: Collection[Hashable], now: float) -> None:
-        """Begin those that hold now, and forget the others."""
-        self._since = {one: self._since.get(one, now) for one in holding}
+    def keep(self, holding: Mapping[Hashable, float], now: float) -> None:
+        """Begin those that hold now, each with the seconds that it has held already, and forget the others."""
+        self._since = {one: self._since.get(one, now - seconds) for one, seconds in holding.items()}
 
     def lasted(self, one: Hashable, now: float) -> float:
         """Return for how many seconds it has held."""

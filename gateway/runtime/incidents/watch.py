@@ -109,4 +109,6 @@ class IncidentWatch:
         for key, record in self._state.registry.children.items():
             if record.state.is_in_cloud:
                 availability = self._field.availability.of(key)
-                yield WatchedChild(record.child, availability.reach is Reach.SILENT, availability.why)
+                is_silent, since = availability.reach is Reach.SILENT, availability.since
+                lasted = 0.0 if since is None else max((datetime.now(UTC) - since).total_seconds(), 0.0)
+                yield WatchedChild(record.child, is_silent, availability.why, lasted if is_silent else 0.0)

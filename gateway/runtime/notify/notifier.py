@@ -16,7 +16,8 @@ from gateway.runtime.notify.channel import Channel, NotSent
 from gateway.runtime.notify.mail import Mail
 from gateway.runtime.notify.messages import PRIORITIES, Message, Notice
 from gateway.runtime.notify.webhook import Webhook
-from gateway.state.incidents import OpenIncident
+from gateway.state.history.timeline import EventKind, Timeline, TimelineEvent
+from gateway.state.incidents import OpenIncident, OverIncident
 from gateway.status.notifications_view import ChannelState, SendOutcome
 from gateway.tasks import loop_time
 
@@ -27,6 +28,8 @@ GATHER_SECONDS: Final = 5.0
 MESSAGE_EVERY_SECONDS: Final = 60.0
 FIRST_RETRY_SECONDS: Final = 30.0
 MOST_RETRY_SECONDS: Final = 3600.0
+TOLD_OPEN: Final = "a person is told: "
+TOLD_OVER: Final = "a person is told that it is over: "
 MOST_WAITING: Final = 200
 """Notices that wait to be sent; then the oldest is dropped and counted."""
 
@@ -110,14 +113,23 @@ class Notifier:
         channels: the ways to a person.
         gateway: the name of this gateway.
         name_of: returns the name of a child by its key, `None` for one that is gone.
+        timeline: keeps what a person was told, so that the end is told also after a restart; `None` for nowhere.
     """
 
     def __init__(
-        self, section: NotifySection, channels: Sequence[Channel], gateway: str, name_of: Callable[[str], str | None]
+        self,
+        section: NotifySection,
+        channels: Sequence[Channel],
+        gateway: str,
+        name_of: Callable[[str], str | None],
+        timeline: Timeline | None = None,
     ) -> None:
         self._section = section
         self._gateway = gateway
         self._name_of = name_of
+        self._timeline = timeline
+        self._told_before: dict[str, TimelineEvent] = {}
+        """What an earlier run told as open and not as over, by cause."""
         self._seen: dict[str, _Seen] = {}
         self._senders = [_Sender(channel, self._message) for channel in channels]
 
@@ -126,6 +138,18 @@ class Notifier:
         """The ways to a person that are configured."""
         return [ChannelState(one.channel.name, one.problem, len(one.waiting), one.sent_at) for one in self._senders]
 
+    async def load(self) -> None:
+        """Know what was told as open before the start, so that it is not told twice, and its end is told."""
+        if self._timeline is not None and self._senders:
+            latest = await self._timeline.latest_of_subjects([EventKind.NOTIFIED])
+            self._told_before = {cause: event for cause, event in latest.items() if event.text.startswith(TOLD_OPEN)}
+
+    def over(self, over: OverIncident) -> None:
+        """Tell that an incident ended while the gateway did not run, where it was told as open before."""
+        if self._told_before.pop(over.cause, None) is not None:
+            incident = OpenIncident(cause=over.cause, child=over.child, title=over.title, what_to_do="")
+            self._tell(incident, is_open=False, at=over.at)
+
     def take(self, incidents: Sequence[OpenIncident]) -> None:
         """Take the incidents that are open now; it neither waits nor fails."""
         now, current = loop_time(), {one.cause: one for one in incidents}
@@ -133,7 +157,8 @@ class Notifier:
             if (gone := self._seen.pop(cause)).is_told:
                 self._tell(gone.incident, is_open=False)
         for cause, incident in current.items():
-            seen = self._seen.setdefault(cause, _Seen(incident, now))
+            was_told = self._told_before.pop(cause, None) is not None
+            seen = self._seen.setdefault(cause, _Seen(incident, now, is_told=was_told))
             if not seen.is_told and now - seen.since >= self._section.after.total_seconds() and self._matters(incident):
                 seen.is_told = True
                 self._tell(incident, is_open=True)
@@ -152,11 +177,14 @@ class Notifier:
     def _matters(self, incident: OpenIncident) -> bool:
         return incident.priority <= PRIORITIES.index(self._section.priority) + 1
 
-    def _tell(self, incident: OpenIncident, *, is_open: bool) -> None:
+    def _tell(self, incident: OpenIncident, *, is_open: bool, at: datetime | None = None) -> None:
         device = None if incident.child is None else self._name_of(incident.child) or incident.child
-        notice = Notice(incident=incident, is_open=is_open, at=datetime.now(UTC), device=device)
+        notice = Notice(incident=incident, is_open=is_open, at=at or datetime.now(UTC), device=device)
         for sender in self._senders:
             sender.take(notice)
+        if self._timeline is not None and self._senders:
+            text = f"{TOLD_OPEN if is_open else TOLD_OVER}{incident.title}"
+            self._timeline.record(EventKind.NOTIFIED, text, child=incident.child, subject=incident.cause)
 
     def _message(self, notices: Sequence[Notice], left_out: int) -> Message:
         return Message(gateway=self._gateway, page_url=self._section.page_url, notices=notices, left_out=left_out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Final
 
 from gateway.state.history.timeline import EventKind, Timeline
 from gateway.state.records import Decision
@@ -11,6 +12,9 @@ from gateway.state.registry import Registry
 
 LOOK_EVERY_SECONDS = 1.0
 """Changes within this time are looked at together."""
+
+OF_PEOPLE: Final = frozenset({EventKind.ADMITTED, EventKind.IGNORED, EventKind.RENAMED, EventKind.RETIRED})
+"""What people ask for, so that the timeline names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +78,9 @@ class DeviceEvents:
             self._record(EventKind.RENAMED, f"was called {before.name} before", key, now)
 
     def _record(self, kind: EventKind, what: str, key: str, device: _Known) -> None:
-        self._timeline.record(kind, what, child=key, bus=device.bus, device=device.name)
+        asker = self._timeline.askers.of(key) if kind in OF_PEOPLE else None
+        words = what if asker is None else f"{what}, {asker}"
+        self._timeline.record(kind, words, child=key, bus=device.bus, device=device.name)
 
 
 def _devices(registry: Registry) -> dict[str, _Known]:

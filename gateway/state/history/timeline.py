@@ -18,6 +18,7 @@ from gateway.models import ChildDevice
 from gateway.state.database.columns import Unusable, number, optional_text, text
 from gateway.state.database.set_aside import UNREADABLE
 from gateway.state.database.sqlite import Transaction
+from gateway.state.history.askers import Askers
 from gateway.state.history.history_file import HistoryFile
 
 TEXT_LENGTH: Final = 500
@@ -45,6 +46,8 @@ class EventKind(StrEnum):
     FOUND = "found"
     """A device was found that is no child."""
     ADMITTED = "admitted"
+    LOOKED = "looked"
+    """A person had a device asked who it is, or read once."""
     IGNORED = "ignored"
     RENAMED = "renamed"
     MOVED = "moved"
@@ -71,6 +74,8 @@ class EventKind(StrEnum):
     """A backup took the place of the store."""
     INCIDENT_OPENED = "incident_opened"
     INCIDENT_CLOSED = "incident_closed"
+    NOTIFIED = "notified"
+    """A person was told by webhook or e-mail that an incident is open, or over."""
     CLOUD = "cloud"
     """The hub stopped answering or answers again, or the gateway was registered or claimed."""
     SAMPLES_LOST = "samples_lost"
@@ -159,6 +164,7 @@ class Timeline:
         self._unsaved: list[TimelineEvent] = []
         self._handed_over = 0
         self._is_all_in_memory = True
+        self.askers = Askers(now)
         self._floods: dict[tuple[str, str | None, str | None], _Flood] = {}
         file.add_part(self)
 

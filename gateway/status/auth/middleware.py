@@ -11,6 +11,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.errors import GatewayError
+from gateway.status.acting import acting_for
 from gateway.status.auth.access_control import AccessRequest, TokenAuth, is_same_origin
 from gateway.status.auth.wrong_tokens import DELAY_SECONDS
 from gateway.status.declared_routes import Handler
@@ -169,7 +170,8 @@ class AuthMiddleware:
         if is_action and not self._reads_its_body(request):
             await _read_body(request)
         connection_of(request.transport).enter(Phase.WORKING)
-        return await handler(request)
+        with acting_for(visitor.token_name if is_action else None):
+            return await handler(request)
 
     def client_of(self, request: web.Request) -> str:
         """Return who sent a request, also through a trusted proxy."""

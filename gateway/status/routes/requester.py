@@ -7,12 +7,14 @@ from typing import Final
 
 from aiohttp import web
 
-from gateway.status.auth.middleware import RIGHTS
+from gateway.status.auth.middleware import RIGHTS, VISITOR
 from gateway.status.rights import Rights
 
 ROLES: Final[Mapping[Rights, str]] = {Rights.OPERATE: "operator", Rights.ADMINISTER: "administrator"}
 
 
 def asked_by(request: web.Request, way: str) -> str:
-    """Return who asks: `page, operator`."""
-    return f"{way}, {ROLES.get(request[RIGHTS], 'visitor')}"
+    """Return who asks: `page, operator, token office`."""
+    name = request[VISITOR].token_name
+    role = f"{way}, {ROLES.get(request[RIGHTS], 'visitor')}"
+    return role if name is None else f"{role}, token {name}"

@@ -153,4 +153,25 @@ async def test_an_incident_is_told_when_it_opens_and_closes_and_once_over_a_rest
     last.look(is_settled=False)
     assert len(await told(after)) == 4
     last.look(is_settled=True)
-    assert (await told(after))[4:] == [("incident_closed", "title of b")]
+    assert (await told(after))[4:] == [("incident_closed", "title of b; it ended while the gateway did not run")]
+
+
+async def test_a_silent_device_that_answers_after_a_start_ends_its_incident_at_its_first_answer(file, store):
+    answered, over = datetime(2126, 1, 1, tzinfo=UTC), []
+    timeline, incidents = Timeline(file), Incidents(store)
+    incidents.open("child_silent:c1", "c1", "lamp 1 does not answer", "do this")
+    incidents.open("configuration:c2", "c2", "lamp 2 takes no configuration", "do that")
+    IncidentEvents(timeline, incidents).look(is_settled=False)
+    await file.save()
+    answers = {}
+    after = IncidentEvents(timeline, Incidents(store), answers_since=answers.get, on_over=over.append)
+    await after.load()
+    after.look(is_settled=False)
+    assert over == [], "nobody was asked yet"
+    answers |= {"c1": answered, "c2": answered}
+    after.look(is_settled=False)
+    after.look(is_settled=False)
+    assert [(one.cause, one.at) for one in over] == [("child_silent:c1", answered)]
+    after.look(is_settled=True)
+    assert [one.title for one in over] == ["lamp 1 does not answer", "lamp 2 takes no configuration"]
+    assert over[1].at < answered, "the start, when nobody saw it any more"
