@@ -19,6 +19,8 @@ from gateway.status.languages.language import ENGLISH, NAMES, Language
 from gateway.status.languages.sentences import Sentences
 
 FOLDER: Final = Path(__file__).parent
+PATTERN_FLAG: Final = "python-brace-format"
+"""The flag of an entry that stands for all sentences of its form (`gateway.status.languages.sentences`)."""
 _DECIMAL_POINTS: Final[Mapping[str, str]] = {"de": ","}
 
 
@@ -57,6 +59,8 @@ def read_language(code: str) -> Language:
     if code not in NAMES:
         raise KeyError(code)
     catalogue = polib.pofile(str(FOLDER / f"{code}.po"))
-    sentences = {entry.msgid: entry.msgstr for entry in catalogue.translated_entries() if entry.msgstr and not entry.msgctxt}
+    entries = [entry for entry in catalogue.translated_entries() if entry.msgstr and not entry.msgctxt]
+    patterns = {entry.msgid: entry.msgstr for entry in entries if PATTERN_FLAG in entry.flags}
+    sentences = {entry.msgid: entry.msgstr for entry in entries}
     translations = GNUTranslations(io.BytesIO(catalogue.to_binary()))
-    return Language(code, translations, Sentences(sentences), _DECIMAL_POINTS.get(code, "."))
+    return Language(code, translations, Sentences(sentences, patterns), _DECIMAL_POINTS.get(code, "."))

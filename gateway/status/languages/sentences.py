@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
-SENTENCES: Final = frozenset({"why", "reason", "problem", "error", "what", "text", "outcome", "state"})
+SENTENCES: Final = frozenset({"why", "reason", "problem", "error", "what", "text", "how", "silence"})
 """Placeholders that stand for sentences."""
 MOST_KEPT: Final = 4096
 DEEPEST: Final = 3
@@ -25,11 +25,11 @@ LONGEST: Final = 2000
 class Sentences:
     """The sentences of one language, by their English."""
 
-    def __init__(self, texts: Mapping[str, str] | None = None) -> None:
-        """Take what a catalogue has: English texts -> the same in this language."""
+    def __init__(self, texts: Mapping[str, str] | None = None, patterns: Mapping[str, str] | None = None) -> None:
+        """Take what a catalogue has: English texts -> the same in this language, and those of them that are patterns."""
         self._texts = texts or {}
         self._patterns: dict[str, list[tuple[re.Pattern[str], str]]] = {}
-        for text, translation in sorted(self._texts.items(), key=lambda item: -len(PLACEHOLDER.sub("", item[0]))):
+        for text, translation in sorted((patterns or {}).items(), key=lambda item: -len(PLACEHOLDER.sub("", item[0]))):
             if PLACEHOLDER.search(text) is not None:
                 self._patterns.setdefault(_first_word(text), []).append((_pattern(text), translation))
         self.find = lru_cache(MOST_KEPT)(self._find)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2.ext import extract_from_ast
+from said import COMPOSED, SAID
 
 from gateway.status.render.assets import load_assets
 from gateway.status.render.templates import FOLDER, Templates
@@ -54,7 +55,20 @@ def messages_of_source(tree: ast.AST) -> set[Message]:
 
 def said_messages() -> set[Message]:
     """The sentences of other parts of the gateway, which stand in their source without a mark."""
-    return {Message(text) for text in _cause_texts()}
+    listed = {text for texts in SAID.values() for text in texts}
+    return {Message(text) for text in _cause_texts() | listed | set(COMPOSED)}
+
+
+def skeletons(path: str) -> set[str]:
+    """The texts of a source file, with a mark in the place of each value."""
+    tree = ast.parse((ROOT / path).read_text())
+    return {_skeleton(node) for node in ast.walk(tree) if isinstance(node, (ast.Constant, ast.JoinedStr))}
+
+
+def _skeleton(node: ast.expr) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(one.value if isinstance(one, ast.Constant) else "{}" for one in node.values)
+    return _constant(node) or ""
 
 
 def _cause_texts() -> set[str]:

@@ -65,7 +65,7 @@ TO_DO = frozenset(Path(__file__).with_name("to_do.txt").read_text().split())
 """Files whose texts are not marked yet. No name is added here."""
 
 PLACEHOLDER = re.compile(r"%\([a-z_]+\)[a-z]|\{[a-z_]*\}|%%")
-TAG = re.compile(r"</?[a-z]+[^>]*>")
+TAG = re.compile(r"</?[a-z]+(?: [a-z-]+=\"[^\"]*\")*>")
 CODE = re.compile(r"`[^`]+`")
 
 templates = {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from extraction import skeletons
+from said import SAID
 
 from gateway.causes import Cause
 from gateway.status.languages.catalogue import read_language
-from gateway.status.languages.sentences import Sentences
+from gateway.status.languages.sentences import PLACEHOLDER, Sentences
 from gateway.status.languages.texts import in_language, localized
 from gateway.status.render.templates import localized_html
 
@@ -36,12 +38,12 @@ TEXTS = {
     ],
 )
 def test_a_sentence_is_found_as_it_is_or_by_its_pattern(english, german):
-    assert Sentences(TEXTS).find(english) == german
+    assert Sentences(TEXTS, TEXTS).find(english) == german
 
 
 def test_sentences_within_sentences_end():
     whole = "its bus b does not work: " * 50 + "silent"
-    found = Sentences(TEXTS).find(whole)
+    found = Sentences(TEXTS, TEXTS).find(whole)
     assert found is not None
     assert found.count("darum") == 3
 
@@ -51,6 +53,22 @@ def test_every_cause_is_told_in_german():
         for cause in Cause:
             assert localized(cause.phrase) != cause.phrase
             assert localized(cause.next_step) != cause.next_step
+
+
+@pytest.mark.parametrize("path", SAID)
+def test_a_sentence_that_is_listed_stands_in_its_file(path):
+    there = skeletons(path)
+    assert [one for one in SAID[path] if PLACEHOLDER.sub("{}", one) not in there] == []
+
+
+def test_what_is_stored_in_english_is_shown_in_german():
+    with in_language(read_language("de")):
+        assert localized("does not answer: no answer within 0.5 s") == "antwortet nicht: keine Antwort innerhalb von 0.5 s"
+        assert localized("refuses the connection: 125 children") == "lehnt die Verbindung ab: 125 Geräte"
+        assert localized("its bus house 3 does not work: refuses the connection") == (
+            "sein Bus house 3 funktioniert nicht: lehnt die Verbindung ab"
+        )
+        assert localized("adapter: what it says in its own words") == "adapter: what it says in its own words"
 
 
 def test_a_sentence_that_stays_english_says_so():

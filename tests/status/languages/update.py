@@ -9,14 +9,15 @@ from __future__ import annotations
 import sys
 
 import polib
-from extraction import Message, all_messages
+from extraction import Message, all_messages, said_messages
 
-from gateway.status.languages.catalogue import catalogue_files
+from gateway.status.languages.catalogue import PATTERN_FLAG, catalogue_files
+from gateway.status.languages.sentences import PLACEHOLDER
 
 WIDTH = 130
 
 
-def updated(catalogue: polib.POFile, messages: set[Message]) -> polib.POFile:
+def updated(catalogue: polib.POFile, messages: set[Message], patterns: set[str] = frozenset()) -> polib.POFile:
     known = {(entry.msgid, entry.msgid_plural, entry.msgctxt or ""): entry for entry in catalogue if not entry.obsolete}
     result = polib.POFile(wrapwidth=WIDTH)
     result.metadata, result.header = catalogue.metadata, catalogue.header
@@ -29,6 +30,8 @@ def updated(catalogue: polib.POFile, messages: set[Message]) -> polib.POFile:
             entry.msgstr = "" if old is None else old.msgstr
         if "%(" in message.text + message.plural:
             entry.flags.append("python-format")
+        if message.text in patterns:
+            entry.flags.append(PATTERN_FLAG)
         entry.tcomment = "" if old is None else old.tcomment
         result.append(entry)
     return result
@@ -36,8 +39,9 @@ def updated(catalogue: polib.POFile, messages: set[Message]) -> polib.POFile:
 
 def main() -> int:
     messages, missing = all_messages(), 0
+    patterns = {one.text for one in said_messages() if PLACEHOLDER.search(one.text) is not None}
     for file in catalogue_files():
-        catalogue = updated(polib.pofile(str(file), wrapwidth=WIDTH), messages)
+        catalogue = updated(polib.pofile(str(file), wrapwidth=WIDTH), messages, patterns)
         catalogue.save(str(file))
         for entry in catalogue:
             if not (entry.msgstr or all(entry.msgstr_plural.values() or [""])):
