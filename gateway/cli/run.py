@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated
 
@@ -66,7 +66,7 @@ def run(
     with _errors_logged() if as_json else errors_shown(as_json=False):
         adapters = usable(installed())
         if not wait:
-            run_process(_run_once(read(), adapters), exit_code=_exit_code)
+            run_process(_run_once(read(), read, adapters), exit_code=_exit_code)
             return
         try:
             hosts = parse_hosts(look_in or ())
@@ -89,7 +89,7 @@ def _errors_logged() -> Iterator[None]:
         raise typer.Exit(error.code if isinstance(error, CommandFailed) else EXIT_FAILED) from error
 
 
-async def _run_once(configuration: Configuration, adapters: dict[str, AdapterClass]) -> None:
+async def _run_once(configuration: Configuration, read: Callable[[], Configuration], adapters: dict[str, AdapterClass]) -> None:
     _log_warnings(configuration)
     stop, restart = stop_on_signals(), Restart(starter_of_process())
     gateway: Gateway | None = None
@@ -104,6 +104,7 @@ async def _run_once(configuration: Configuration, adapters: dict[str, AdapterCla
                     raise
                 gateway = None
                 log.warning("the gateway begins anew: %s", error)
+                configuration = await asyncio.to_thread(read)
     _ask_for_restart(restart)
 
 

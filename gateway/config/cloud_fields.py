@@ -102,7 +102,7 @@ def entry_reason_against(name: str, field: FieldInfo) -> str | None:
 
 def local_reason(name: str, field: FieldInfo) -> str | None:
     """Return why a field by its type or name belongs to the gateway alone: a secret, a path or code. `None` for others."""
-    types = set(_types_in(field.annotation))
+    types = set(types_in(field.annotation))
     if types & {SecretStr, SecretBytes} or is_secret_name(name):
         return CONFIDENTIAL
     if Path in types:
@@ -112,10 +112,11 @@ def local_reason(name: str, field: FieldInfo) -> str | None:
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401 - annotations are of any type
     """Yield the models in a type annotation."""
-    return (one for one in _types_in(annotation) if isinstance(one, type) and issubclass(one, BaseModel))
+    return (one for one in types_in(annotation) if isinstance(one, type) and issubclass(one, BaseModel))
 
 
-def _types_in(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - annotations are of any type
+def types_in(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - annotations are of any type
+    """Yield a type annotation and all types in it."""
     yield annotation
     for inner in get_args(annotation):
-        yield from _types_in(inner)
+        yield from types_in(inner)

@@ -13,7 +13,8 @@ from gateway.adapter import Adapter
 from gateway.config.loading import load_text
 from gateway.config.masked_text import mask_secrets
 from gateway.config.mistakes import problem_location
-from gateway.config.writing import copy_of, keep_copy, mode_for, why_unwritable, write_file
+from gateway.config.secret_fields import secret_field_names
+from gateway.config.writing import copy_of, replace_file, swap_with_copy, why_unwritable
 from gateway.errors import SettingsError, SettingsProblem
 from gateway.status.setup_view import FileLine, FileToCorrect, SetupProblem
 
@@ -25,6 +26,7 @@ MOST_BYTES: Final = 256 * 1024
 LINES_AROUND: Final = 2
 
 CHANGED: Final = "The file has changed since this page was opened. What it says now is below; nothing was saved."
+NO_FORMER: Final = "There is no former text with which the gateway could start. Nothing was changed."
 TOO_LARGE: Final = "This text is larger than 256 KB; a configuration is not. Nothing was saved."
 
 
@@ -49,6 +51,7 @@ class FileCorrection:
         """
         self._file = file
         self._adapters = adapters
+        self._names = secret_field_names(adapters)
         self._mistakes = mistakes
         self._on_saved = on_saved
         self._unsaved: tuple[str, str, tuple[SettingsProblem, ...]] | None = None
@@ -64,7 +67,7 @@ class FileCorrection:
         is_unsaved = unsaved is not None and unsaved[0] == stamp
         if unsaved is not None and is_unsaved:
             text, problems = unsaved[1], unsaved[2]
-        masked = mask_secrets(text)
+        masked = mask_secrets(text, self._names)
         refusal = why_unwritable(self._file)
         return FileToCorrect(
             text=masked.text,
@@ -75,7 +78,33 @@ class FileCorrection:
             has_secrets=bool(masked.secrets),
             unwritable=None if refusal is None else refusal[0],
             unwritable_fix=None if refusal is None else refusal[1],
+            has_usable_former=refusal is None and self._usable_former() is not None,
         )
+
+    async def undo(self) -> str | None:
+        """Put the former text in the place of the file, and return why that fails."""
+        async with self._one_at_a_time:
+            if await asyncio.to_thread(self._usable_former) is None:
+                return NO_FORMER
+            try:
+                await asyncio.to_thread(swap_with_copy, self._file)
+            except OSError as error:
+                return f"It cannot be saved: {self._file}: {error.strerror}"
+            self._unsaved = None
+            log.warning("%s is as before its latest change, as asked on the page", self._file)
+            self._on_saved()
+            return None
+
+    def _usable_former(self) -> str | None:
+        """Return the text before the latest change, where the gateway can start with it."""
+        former = _text_of(copy_of(self._file.resolve()))
+        if former is None or former == _text_of(self._file):
+            return None
+        try:
+            load_text(former, self._file, self._adapters)
+        except SettingsError:
+            return None
+        return former
 
     async def save(self, text: str, stamp: str) -> str | None:
         """Save a corrected text, and return why that fails. One with mistakes is kept for the page, and not saved."""
@@ -84,7 +113,7 @@ class FileCorrection:
             if before is None or stamp_of(before) != stamp:
                 return CHANGED
             base = self._unsaved[1] if self._unsaved is not None and self._unsaved[0] == stamp else before
-            restored = mask_secrets(base).restored(text.replace("\r\n", "\n"))
+            restored = mask_secrets(base, self._names).restored(text.replace("\r\n", "\n"))
             if len(restored.encode("utf-8", "surrogatepass")) > MOST_BYTES:
                 return TOO_LARGE
             try:
@@ -93,18 +122,13 @@ class FileCorrection:
                 self._unsaved = stamp, restored, tuple(error.problems)
                 return None
             try:
-                await asyncio.to_thread(self._write, restored)
+                await asyncio.to_thread(replace_file, self._file, restored)
             except OSError as error:
                 return f"It cannot be saved: {self._file}: {error.strerror}"
             self._unsaved = None
             log.warning("%s was corrected on the page; the former one is %s", self._file, copy_of(self._file))
             self._on_saved()
             return None
-
-    def _write(self, text: str) -> None:
-        mode = mode_for(self._file)
-        keep_copy(self._file)
-        write_file(self._file, text, mode=mode)
 
 
 def stamp_of(text: str) -> str:

@@ -271,6 +271,10 @@ class SetUp:
         """Save a corrected file; one that still has mistakes is kept on the page and not saved."""
         return await self._correction.save(text, stamp)
 
+    async def undo_file(self) -> str | None:
+        """Go one step back: put the text before the latest change in the place of the file."""
+        return await self._correction.undo()
+
 
 def key_given_by() -> str | None:
     """Return the environment variable or mounted file that gives the hardware key; `None` for none."""

@@ -29,6 +29,7 @@ from gateway.runtime.background_jobs import (
 from gateway.runtime.claiming import tell_how_to_claim
 from gateway.runtime.clock_watch import watch_clock
 from gateway.runtime.configuration.child_parts import ChildConfigurationParts
+from gateway.runtime.configuration.file_editor import FileEditor
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.device_actions.build import DeviceActionParts
 from gateway.runtime.file_watch import watch_file
@@ -60,6 +61,7 @@ class Gateway:
     """That of the file and the environment."""
     own_configuration: GatewayConfiguration
     """The same with what the cloud has configured."""
+    editor: FileEditor
     timing: Timing
     state: StateParts
     field: FieldParts
@@ -129,7 +131,7 @@ class Gateway:
         if self.restart.requested.is_set():
             return self.restart.why
         if self.restart.begins_anew.is_set():
-            return "a backup takes the place of its store"
+            return self.restart.why_anew
         if self.state.hardware.becomes_new.is_set():
             return "it becomes another gateway"
         return "it was stopped" if stop.is_set() else "its store is damaged"
@@ -140,7 +142,7 @@ class Gateway:
             raise StoreDamaged(f"{self.state.store.path} is damaged: {self.state.store.problem}")
         if self.restart.begins_anew.is_set():
             self.restart.begins_anew.clear()
-            raise BeginAnew("a backup takes the place of its store")
+            raise BeginAnew(self.restart.why_anew)
         if self.state.hardware.becomes_new.is_set():
             raise BeginAnew("a person decided that this machine is another gateway")
 
@@ -166,7 +168,13 @@ class Gateway:
             guard_store(state, self.page, every=timing.check_store_file_every),
             follow_identity_decision(state, self.configuration.settings.gateway, every=timing.check_for_changes_every),
             store_token_uses(self.page, every=timing.save_memory_every),
-            watch_file(self.configuration.file, self.view.set_notice, every=timing.check_for_changes_every),
+            watch_file(
+                self.configuration.file,
+                self.view.set_notice,
+                every=timing.check_for_changes_every,
+                in_use=self.editor.in_use,
+            ),
+            self.editor.run(),
             state.events.run(),
             watch_clock(state, redate=self._redate),
             state.mirror.run(),

@@ -55,6 +55,7 @@ from gateway.runtime.configuration.building import (
     use_configuration,
 )
 from gateway.runtime.configuration.child_parts import build_child_configurations
+from gateway.runtime.configuration.file_editor import FileEditor
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.device_actions.build import build_device_actions
 from gateway.runtime.diagnostics.masked_log import masking_log
@@ -154,7 +155,7 @@ async def build(
         observations = ObservationKeeper(state.history, state.registry, field, history)
         await observations.load()
         recorder = TimelineRecorder(state, field, lambda: cloud, on_over=lambda over: notifier.over(over))
-        children = build_child_configurations(configuration, state, field, timing=timing)
+        children = build_child_configurations(lambda: own.base, state, field, timing=timing)
         await restore_children(children.configurations, state)
         configuring = build_configuring(own, children.configurations, field, state)
         way = CloudWay(
@@ -178,7 +179,8 @@ async def build(
         buses = ChildBuses(state.registry, field.fleet)
         dispatcher = CommandDispatcher(buses, own_commands.commands, own_commands.child_firmware.find)
         cloud = await build_cloud(
-            way, state, field, in_effect, configuring=configuring, dispatcher=dispatcher, timing=timing, on_event=take_event
+            way, state, field, lambda: own.effective.configuration, configuring=configuring, dispatcher=dispatcher, timing=timing,
+            on_event=take_event,
         )  # fmt: skip
         notifier = Notifier(
             settings.notify, channels_of(settings.notify), settings.gateway.name, state.registry.name_of, state.timeline
@@ -195,11 +197,15 @@ async def build(
         collector = dump_collector(state, field.fleet, diagnosis)
         view.notifications = notifier
         view.maintenance = Maintenance(settings.store.path, collector, restart, record=state.timeline.record)
+        view.configuration = editor = FileEditor(
+            own, adapters, state=state, field=field, cloud=cloud, restart=restart,
+            address=lambda: "" if page is None else page.server.address,
+        )  # fmt: skip
         view.restores = Restores(state, restart, most_bytes=most_upload_bytes(settings))
         page = None if history is None or kept_values is None else build_page(configuration, state, view, history, kept_values)
         yield Gateway(
-            configuration=configuration, own_configuration=own, timing=timing, state=state, field=field, cloud=cloud,
-            watch=watch, notifier=notifier, view=view, page=page, restart=restart, offers=offers,
+            configuration=configuration, own_configuration=own, editor=editor, timing=timing, state=state, field=field,
+            cloud=cloud, watch=watch, notifier=notifier, view=view, page=page, restart=restart, offers=offers,
             recorder=recorder, children=children, device_actions=device_actions,
         )  # fmt: skip
 
@@ -306,7 +312,7 @@ async def build_cloud(
     way: CloudWay,
     state: StateParts,
     field: FieldParts,
-    configuration: Configuration,
+    in_effect: Callable[[], Configuration],
     *,
     configuring: Configuring,
     dispatcher: CommandDispatcher,
@@ -314,6 +320,7 @@ async def build_cloud(
     on_event: Callable[[HubEvent], None],
 ) -> CloudParts:
     """Return the parts that serve the connection to the cloud; the gateway's identity is fixed when this returns."""
+    configuration = in_effect()
     settings, registry, outbox = configuration.settings.cloud, state.registry, state.outbox
     hub, rate_control = way.hub, way.rate_control
     enrolment = Enrolment(
@@ -352,9 +359,7 @@ async def build_cloud(
                 target=dispatcher, policy=command_policy(configuration, registry), report_event=state.events.report
             ),
             licences=Licences(
-                apply=LicenceDispatcher(
-                    registry, buses, field.availability, refusal=licence_refusal(configuration, registry)
-                ).apply,
+                apply=LicenceDispatcher(registry, buses, field.availability, refusal=licence_refusal(in_effect, registry)).apply,
                 clock_ahead=lambda: way.clock.ahead,
             ),
             configuring=configuring,
@@ -409,12 +414,12 @@ def command_policy(configuration: Configuration, registry: Registry) -> CommandP
     )  # fmt: skip
 
 
-def licence_refusal(configuration: Configuration, registry: Registry) -> Callable[[str | None], str | None]:
+def licence_refusal(in_effect: Callable[[], Configuration], registry: Registry) -> Callable[[str | None], str | None]:
     """Return a function that says why the cloud may not change the licences of a child: they change the device."""
 
     def refusal(child: str | None) -> str | None:
         record = None if child is None else registry.children.get(child)
-        return ceiling(configuration, None if record is None else record.child).refusal(Permission.CONFIGURE, "licences")
+        return ceiling(in_effect(), None if record is None else record.child).refusal(Permission.CONFIGURE, "licences")
 
     return refusal
 

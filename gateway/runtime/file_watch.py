@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +23,27 @@ LARGEST_FILE: Final = 16 * 1024 * 1024
 """In bytes. No configuration is as large, and a larger file is not read each time that it changes."""
 
 
+@dataclass(slots=True)
+class FileInUse:
+    """What the gateway has put into effect of the configuration file since its start."""
+
+    tables: Mapping[str, Any] | None = None
+    """What the file said then; `None` while that is what it said at the start."""
+    notice: str | None = None
+    """What a person should know about it."""
+    is_changing: bool = False
+    """Whether the file is being written and put into effect right now."""
+
+    @contextmanager
+    def being_changed(self) -> Iterator[None]:
+        """Mark the file as being changed, so that nobody is told of half a change."""
+        self.is_changing = True
+        try:
+            yield
+        finally:
+            self.is_changing = False
+
+
 @dataclass(frozen=True, slots=True)
 class _Content:
     """What a file says."""
@@ -31,35 +53,45 @@ class _Content:
     problem: str | None = None
 
 
-async def watch_file(file: Path | None, notify: Callable[[str | None], None], *, every: timedelta) -> None:
+async def watch_file(
+    file: Path | None, notify: Callable[[str | None], None], *, every: timedelta, in_use: FileInUse | None = None
+) -> None:
     """Notify the operator, until cancelled, when the settings in a file differ from those that the gateway started with.
 
     Args:
         file: the configuration file; `None` for none.
         notify: told what the operator should know, `None` for nothing.
         every: how often to look.
+        in_use: what was put into effect of the file since the start.
     """
     if file is None:
         return
-    stamp = file_stamp(file)
+    in_use = FileInUse() if in_use is None else in_use
+    stamp, seen = file_stamp(file), (in_use.tables, in_use.notice)
     at_start = await asyncio.to_thread(_content_of, file)
     told: str | None = None
     while True:
         await asyncio.sleep(every.total_seconds())
-        if (new_stamp := file_stamp(file)) == stamp:
+        new_stamp, now_in_use = file_stamp(file), (in_use.tables, in_use.notice)
+        if in_use.is_changing or (new_stamp == stamp and now_in_use == seen):
             continue
-        stamp = new_stamp
+        is_applied, stamp, seen = now_in_use != seen, new_stamp, now_in_use
         content = await asyncio.to_thread(_content_of, file)
-        notice = _difference(file, at_start, content)
-        if notice is not None and notice != told:
-            log.warning("%s", notice)
-        elif notice is None and told is None:
-            log.info("%s was saved; its settings are those of the start, so nothing has to be done", file)
-        elif notice is None:
-            log.info("%s has the settings of the start again, so no restart is needed", file)
+        notice = _difference(file, at_start if in_use.tables is None else _Content(in_use.tables), content) or in_use.notice
+        if not (is_applied and notice == in_use.notice):  # else who has put it into effect has told so
+            _log(file, notice, told)
         if notice != told:
             notify(notice)
         told = notice
+
+
+def _log(file: Path, notice: str | None, told: str | None) -> None:
+    if notice is not None and notice != told:
+        log.warning("%s", notice)
+    elif notice is None and told is None:
+        log.info("%s was saved; its settings are those of the start, so nothing has to be done", file)
+    elif notice is None:
+        log.info("%s has the settings of the start again, so no restart is needed", file)
 
 
 def _difference(file: Path, at_start: _Content, now: _Content) -> str | None:

@@ -6,6 +6,8 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 EXIT_RESTART = 75
@@ -20,6 +22,19 @@ NOT_STARTED_AGAIN = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpectedState:
+    """What worked before the configuration was changed, and is expected to work after it."""
+
+    buses: frozenset[tuple[str, str]]
+    """By entry and label."""
+    has_hub: bool
+    what: str
+    """What was changed."""
+    by: str
+    at: datetime
+
+
 class Restart:
     """A request to restart the process, which the gateway follows once everything is stored.
 
@@ -31,7 +46,11 @@ class Restart:
         self.started_by = started_by
         self.requested = asyncio.Event()
         self.begins_anew = asyncio.Event()
-        """A request to build the gateway anew in this process, with the backup that was confirmed."""
+        """A request to build the gateway anew in this process, with what has changed around it."""
+        self.why_anew = ""
+        """What has changed, in words."""
+        self.expected: ExpectedState | None = None
+        """What worked before the configuration was changed, for the gateway that is built anew."""
         self.why = ""
         """Who asked for it, in words."""
 
@@ -39,6 +58,11 @@ class Restart:
         """Request the restart."""
         self.why = why
         self.requested.set()
+
+    def begin_anew(self, why: str) -> None:
+        """Request to build the gateway anew in this process."""
+        self.why_anew = why
+        self.begins_anew.set()
 
     async def end_process(self) -> str:
         """Request the restart and wait for the end of the process, which the caller does not survive.

@@ -28,6 +28,7 @@ KEPT_SECONDS: Final = 900.0
 """A file that was checked can be confirmed for so long."""
 FREE_BYTES: Final = 64 << 20
 """So much stays free on the disk while a file is uploaded and restored."""
+BACKUP_TAKES_PLACE: Final = "a backup takes the place of its store"
 NOT_CHECKED: Final = "the file was checked too long ago, or another one since; upload it again"
 
 
@@ -82,7 +83,7 @@ class Restores:
             self._forget()
             await asyncio.to_thread(confirm_upload, self._store)
         log.warning("a backup of %s with %d children is restored, as confirmed on the page", plan.serial_number, plan.children)
-        asyncio.get_running_loop().call_later(0.5, self._restart.begins_anew.set)  # after the response was sent
+        asyncio.get_running_loop().call_later(0.5, self._restart.begin_anew, BACKUP_TAKES_PLACE)  # after the response was sent
 
     def cancel(self) -> None:
         """Discard the file that was checked."""

@@ -27,6 +27,7 @@ from gateway.state.parts import StateParts
 from gateway.state.records import Decision
 from gateway.state.recovery.hardware_question import IdentityDecision
 from gateway.status.acting import asked_by
+from gateway.status.configuration_view import ConfigurationView
 from gateway.status.logs_view import LogsView
 from gateway.status.maintenance_view import MaintenanceView, RestoreView
 from gateway.status.notifications_view import NotificationsView
@@ -46,6 +47,8 @@ class GatewayView(Retries):
     restores: RestoreView
     """The same."""
     notifications: NotificationsView
+    """The same."""
+    configuration: ConfigurationView
     """The same."""
 
     def __init__(

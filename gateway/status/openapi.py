@@ -13,6 +13,7 @@ from gateway import __version__
 from gateway.status.operations import (
     children,
     commands,
+    configuration,
     events,
     frames,
     gateway,
@@ -44,6 +45,7 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     *logs.OPERATIONS,
     *maintenance.OPERATIONS,
     *topology.OPERATIONS,
+    *configuration.OPERATIONS,
 )
 """All operations: one line for each part."""
 
@@ -95,7 +97,7 @@ def _operation_object(operation: ApiOperation) -> Mapping[str, Any]:
         "401": "the token is missing or wrong",
         "429": "too many wrong tokens",
     }
-    if operation.method == "POST":
+    if operation.method != "GET":
         errors |= {"403": "the token may not do this, or the request comes from another site"}
         errors["409"] = "the action failed"
     elif operation.needs > Rights.LOOK:

@@ -22,6 +22,8 @@ from gateway.status.routes.children_api import ChildrenApi
 from gateway.status.routes.claim import ClaimRoutes
 from gateway.status.routes.command_pages import CommandRoutes
 from gateway.status.routes.commands_api import CommandsApi
+from gateway.status.routes.configuration import ConfigurationRoutes
+from gateway.status.routes.configuration_api import ConfigurationApi
 from gateway.status.routes.events_api import EventsApi
 from gateway.status.routes.frames import FrameRoutes
 from gateway.status.routes.gateway_api import GatewayApi
@@ -99,6 +101,8 @@ class StatusServer(BaseServer):
             TopologyRoutes(view, snapshots, renderer),
             NotificationRoutes(view.notifications, snapshots, renderer),
             MaintenanceApi(view.maintenance),
+            ConfigurationRoutes(view.configuration, snapshots, renderer, self._templates, self._run_id),
+            ConfigurationApi(view.configuration),
             CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
             CommandsApi(snapshots, view.device_actions.commands),
             LookRoutes(snapshots, renderer, self._templates, view.device_actions.looks),

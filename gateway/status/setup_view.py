@@ -214,6 +214,8 @@ class FileToCorrect:
     has_secrets: bool = False
     unwritable: str | None = None
     unwritable_fix: str | None = None
+    has_usable_former: bool = False
+    """Whether there is a text from before the latest change, with which the gateway could start."""
 
 
 class SetupView(Protocol):
@@ -262,3 +264,6 @@ class SetupActions(Protocol):
 
     async def correct(self, text: str, stamp: str) -> str | None:
         """Save a corrected file; one that still has mistakes is kept on the page and not saved."""
+
+    async def undo_file(self) -> str | None:
+        """Go one step back: put the text before the latest change in the place of the file."""

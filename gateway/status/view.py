@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.models import Finding
+from gateway.status.configuration_view import ConfigurationView
 from gateway.status.device_actions_view import DeviceActionsView
 from gateway.status.key_change_view import KeyChangeView
 from gateway.status.logs_view import LogsView
@@ -38,6 +39,10 @@ class View(RetryView, DeviceActionsView, TimelineView, KeyChangeView, TopologyVi
     @property
     def notifications(self) -> NotificationsView:
         """The ways in which incidents are told."""
+
+    @property
+    def configuration(self) -> ConfigurationView:
+        """The configuration of the gateway, to be edited."""
 
     async def snapshot(self) -> Snapshot:
         """Return the current state. Called at most once a second, however many pages are open."""

@@ -354,3 +354,20 @@ async def test_a_file_that_changed_meanwhile_is_not_overwritten(at_page, file):
         assert come.status == 409
         assert "has changed since this page was opened" in come.text
         assert "x = 2" in file.read_text()
+
+
+async def test_a_file_that_keeps_the_gateway_from_starting_goes_one_step_back_on_the_page(at_page, file, caplog):
+    file.parent.mkdir()
+    right = MISTAKES.replace("[cluod]\nx = 1\n", "")
+    file.write_text(MISTAKES)
+    file.with_name("gateway.toml.before").write_text(MISTAKES)
+    async with at_page() as page:
+        assert "One step back" not in await got(page, "/", until="Correct it here"), "the former text has the same mistakes"
+        file.with_name("gateway.toml.before").write_text(right)
+        text = await got(page, "/", until="One step back")
+        assert KEY not in text
+        await sent(page, "/setup/file/undo")
+        configuration = await asyncio.wait_for(page.task, 10)
+    assert configuration.settings.cloud.hardware_key.get_secret_value() == KEY
+    assert file.read_text() == right
+    assert file.with_name("gateway.toml.before").read_text() == MISTAKES

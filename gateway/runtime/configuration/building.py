@@ -47,16 +47,15 @@ async def restore_children(children: ChildTarget, state: StateParts) -> None:
 
 def build_configuring(gateway: GatewayConfiguration, children: ChildTarget, field: FieldParts, state: StateParts) -> Configuring:
     """Return the way of configurations to the gateway and its children."""
-    base = gateway.base
 
     def refusal(child: str | None) -> str | None:
         record = None if child is None else state.registry.children.get(child)
-        return ceiling(base, None if record is None else record.child).refusal(Permission.CONFIGURE)
+        return ceiling(gateway.base, None if record is None else record.child).refusal(Permission.CONFIGURE)
 
     return Configuring(
         target=ConfigurationTargets(gateway, children, field=field, registry=state.registry),
         refusal=refusal,
-        watch_for=base.settings.cloud.configuration_watch,
+        watch_for=gateway.base.settings.cloud.configuration_watch,
         report_event=state.events.report,
     )
 

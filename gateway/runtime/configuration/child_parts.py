@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.config.permissions import ceiling
@@ -25,12 +26,12 @@ class ChildConfigurationParts:
 
 
 def build_child_configurations(
-    configuration: Configuration, state: StateParts, field: FieldParts, *, timing: Timing
+    configuration: Callable[[], Configuration], state: StateParts, field: FieldParts, *, timing: Timing
 ) -> ChildConfigurationParts:
     """Return what serves the configurations of children.
 
     Args:
-        configuration: that of the file and the environment, which limits what the cloud may do.
+        configuration: returns that of the file and the environment, which limits what the cloud may do.
         state: what survives a restart.
         field: the buses and the children.
         timing: waits that tests shorten.
@@ -39,7 +40,7 @@ def build_child_configurations(
 
     def may_write(child: str) -> bool:
         record = registry.children.get(child)
-        return record is not None and ceiling(configuration, record.child).refusal(Permission.CONFIGURE) is None
+        return record is not None and ceiling(configuration(), record.child).refusal(Permission.CONFIGURE) is None
 
     access = SettingsAccess(
         run=buses.do,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -45,6 +46,8 @@ class GatewayConfiguration:
         self._adapters = adapters
         self._use = use
         self._live_buses = live_buses
+        self._content: Mapping[str, object] = {}
+        self._one_at_a_time = asyncio.Lock()
         self.effective = overlay(base, {}, adapters)
         """What is in effect, with the origin of each value."""
 
@@ -66,10 +69,11 @@ class GatewayConfiguration:
         Raises:
             ConfigurationRejected: it would take away the last bus, or see there.
         """
-        wanted = overlay(self.base, content, self._adapters)
-        await self._refuse_loss_of_last_bus(wanted)
-        await self._use(self.effective.configuration, wanted.configuration)
-        self.effective = wanted
+        async with self._one_at_a_time:
+            wanted = overlay(self.base, content, self._adapters)
+            await self._refuse_loss_of_last_bus(wanted)
+            await self._use(self.effective.configuration, wanted.configuration)
+            self.effective, self._content = wanted, content
         self._log_what_wins_on_site(content)
 
     def restore(self, content: Mapping[str, object]) -> None:
@@ -78,7 +82,26 @@ class GatewayConfiguration:
         Raises:
             ConfigurationRejected: it does not fit the file any more.
         """
-        self.effective = overlay(self.base, content, self._adapters)
+        self.effective, self._content = overlay(self.base, content, self._adapters), content
+
+    def base_problem(self, base: Configuration) -> str | None:
+        """Return why the configuration of the cloud does not fit another one of the file; `None` when it does."""
+        try:
+            overlay(base, self._content, self._adapters)
+        except ConfigurationRejected as error:
+            return str(error)
+        return None
+
+    async def use_base(self, base: Configuration) -> None:
+        """Put another configuration of the file into effect; that of the cloud stays over it.
+
+        Raises:
+            ConfigurationRejected: that of the cloud does not fit it; the former one is in effect.
+        """
+        async with self._one_at_a_time:
+            wanted = overlay(base, self._content, self._adapters)
+            await self._use(self.effective.configuration, wanted.configuration)
+            self.base, self.effective = base, wanted
 
     def in_effect(self, content: Mapping[str, object]) -> Mapping[str, object]:
         """Return this configuration with the values that the file or the environment has instead."""

@@ -66,7 +66,7 @@ class ApiOperation:
     """One operation of the API. Its handler is the method of this name in the route class of its part."""
 
     name: str
-    method: Literal["GET", "POST"]
+    method: Literal["GET", "POST", "PUT"]
     path: str
     summary: str
     response: type[BaseModel] | None
@@ -81,3 +81,5 @@ class ApiOperation:
     """Its own errors: the status -> a description, and the model of the response."""
     content_type: str = field(default="application/json", kw_only=True)
     """Of the response."""
+    most_body_bytes: int | None = field(default=None, kw_only=True)
+    """How large its body may be, where the handler reads that itself; `None` where it is small."""

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
+from gateway.status.auth.forms import read_large_body
 from gateway.status.declared_routes import DeclaredRoute, Handler
 from gateway.status.model import decode_id, replace_unprintable
 from gateway.status.operations.operation import ActionDone, ApiOperation, ErrorResponse, QueryParameter
@@ -26,7 +27,16 @@ class InvalidBody(Exception):
 
 def operation_routes(operations: Iterable[ApiOperation], handlers: object) -> list[DeclaredRoute]:
     """Return a route for each operation: its handler is the method of `handlers` that has its name."""
-    return [DeclaredRoute(one.method, one.path, _checked(one, getattr(handlers, one.name)), one.needs) for one in operations]
+    return [
+        DeclaredRoute(
+            one.method,
+            one.path,
+            _checked(one, getattr(handlers, one.name)),
+            one.needs,
+            reads_its_body=one.most_body_bytes is not None,
+        )
+        for one in operations
+    ]
 
 
 def query_problem(query: Mapping[str, str], parameters: Mapping[str, QueryParameter]) -> str | None:
@@ -88,8 +98,23 @@ async def read_body(request: web.Request, model: type[Body]) -> Body:
     Raises:
         InvalidBody: it is not one of this model; the handler of an operation lets it pass.
     """
+    return _of_model(await request.read(), model)
+
+
+async def read_large_json(request: web.Request, model: type[Body], *, most_bytes: int) -> Body:
+    """Return the body of a request of an operation that may have a large one.
+
+    Raises:
+        InvalidBody: as for `read_body`.
+        HTTPRequestEntityTooLarge: it has more bytes.
+        HTTPRequestTimeout: it did not arrive in time.
+    """
+    return _of_model(await read_large_body(request, most_bytes=most_bytes), model)
+
+
+def _of_model(content: bytes, model: type[Body]) -> Body:
     try:
-        return model.model_validate_json(await request.read(), strict=True)
+        return model.model_validate_json(content, strict=True)
     except ValidationError as error:
         wrong = error.errors()[0]
         where = ".".join(str(part) for part in wrong["loc"]) or "the body"

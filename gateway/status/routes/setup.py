@@ -42,6 +42,7 @@ class SetupRoutes:
             post("/setup/bus", self.add_bus, needs=Rights.ADMINISTER),
             post("/setup/bus/{number:[0-9]{1,6}}/remove", self.remove_bus, needs=Rights.ADMINISTER),
             post("/setup/file", self.correct, needs=Rights.ADMINISTER),
+            post("/setup/file/undo", self.undo, needs=Rights.ADMINISTER),
         ]
 
     async def page(self, request: web.Request) -> web.Response:
@@ -120,6 +121,12 @@ class SetupRoutes:
         if problem is None:
             return redirect("/")
         return self._refusal(problem, "/")
+
+    async def undo(self, request: web.Request) -> web.Response:
+        """Go one step back, to the text before the latest change."""
+        await read_form(request)
+        problem = await self._view.actions.undo_file()
+        return redirect("/") if problem is None else self._refusal(problem, "/")
 
     def response(self, template: str, request: web.Request, **values: object) -> web.Response:
         """Return a page of a gateway that waits."""

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { run } = document.getElementById("restarting").dataset;
+  const { run, then } = document.getElementById("restarting").dataset;
   const LOOK_MS = 1000;
 
   const look = async () => {
@@ -10,7 +10,7 @@
       const response = await fetch("/healthz", { cache: "no-store" });
       const health = response.ok ? await response.json() : {};
       if (health.run_id && health.run_id !== run) {
-        location.assign("/maintenance");
+        location.assign(then ?? "/maintenance");
         return;
       }
     } catch { /* it does not answer yet */ }

@@ -1,0 +1,236 @@
+"""Define what the page needs to edit the configuration of the gateway; `gateway.runtime.configuration` implements it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, Protocol
+
+MOST_BYTES: Final = 1_000_000
+"""A larger text is no configuration that is edited on a page."""
+
+
+class NotEditable(Exception):
+    """The file cannot be edited here; the text says why, as a sentence."""
+
+
+class TextTooLarge(Exception):
+    """A text is larger than a configuration is; the text says so, as a sentence."""
+
+
+class Effect(StrEnum):
+    """When a change counts."""
+
+    AT_ONCE = "at once"
+    REOPENS = "reopens"
+    """At once, and its buses are opened anew."""
+    RESTART = "restart"
+    """When the gateway has restarted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextMistake:
+    """What is wrong with a text, or probably not meant. It never quotes a secret."""
+
+    line: int | None
+    """From 1; `None` where it belongs to no line."""
+    where: str
+    """The key, as `adapter[0].hosts[3].port`, or the environment variable."""
+    wrong: str
+    right: str
+    is_warning: bool = False
+    """Whether the gateway works with it all the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedPart:
+    """One value that a new text changes."""
+
+    key: str
+    before: str
+    """Empty where there is none; a secret is masked."""
+    after: str
+    effect: Effect
+    note: str = ""
+    """What it means for buses and devices, as a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class DiffLine:
+    """A line of a comparison of two texts."""
+
+    kind: str
+    """`+` added, `-` removed, ` ` the same, `…` lines that are left out."""
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationPlan:
+    """What a new text changes, before it is saved."""
+
+    parts: Sequence[PlannedPart]
+    warnings: Sequence[str]
+    """What a person should know before it is saved, such as that this page moves."""
+    lines: Sequence[DiffLine]
+    """The comparison of the texts, without secrets."""
+
+    @property
+    def restart_keys(self) -> list[str]:
+        """The keys that need a restart."""
+        return [part.key for part in self.parts if part.effect is Effect.RESTART]
+
+
+class TrialState(StrEnum):
+    """How a try of a bus stands."""
+
+    RUNS = "runs"
+    ANSWERS = "answers"
+    QUIET = "quiet"
+    """It opens, and no device has answered."""
+    IN_USE = "in use"
+    """The gateway uses it right now, so it is not opened twice."""
+    FAILS = "fails"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusTrial:
+    """What was seen when a bus was tried."""
+
+    entry: str
+    bus: str
+    state: TrialState
+    text: str
+    """In plain words."""
+    asked: int = 0
+    to_ask: int | None = None
+    devices: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationDraft:
+    """A text that a person is working on, which is not saved. Its secrets are masked."""
+
+    id: str
+    etag: str
+    """Names its text."""
+    text: str
+    is_outdated: bool
+    """Whether the file has changed since it was begun."""
+    mistakes: Sequence[TextMistake]
+    warnings: Sequence[TextMistake]
+    plan: ConfigurationPlan | None
+    """`None` while there is a mistake."""
+    trials: Sequence[BusTrial]
+    is_trying: bool
+    theirs: Sequence[DiffLine] = ()
+    """What has changed in the file since it was begun."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppliedChange:
+    """The latest change of the configuration in this run, and what was seen after it."""
+
+    at: datetime
+    what: str
+    by: str
+    problem: str | None
+    """What became worse; `None` while nothing has."""
+    is_watched: bool
+    """Whether buses and hub are still being watched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationFile:
+    """The configuration file as it is now. Its secrets are masked."""
+
+    name: str
+    """Its path; empty where there is none."""
+    text: str
+    etag: str
+    """Names what it says."""
+    has_secrets: bool = False
+    problem: str | None = None
+    """Why it cannot be edited here; `None` when it can."""
+    fix: str = ""
+    can_undo: bool = False
+    """Whether there is a former text that differs."""
+    undo_lines: Sequence[DiffLine] = ()
+    """What one step back would change."""
+    undo_problem: str | None = None
+    """Why one step back is not possible, although there is a former text."""
+    restart_keys: Sequence[str] = ()
+    """What was saved and counts once the gateway has restarted."""
+    elsewhere: Mapping[str, str] = ()  # type: ignore[assignment]  # an empty mapping, which nobody changes
+    """Keys whose values come from elsewhere -> from where, in words."""
+    change: AppliedChange | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """The outcome of a save or of a step back."""
+
+    problem: str | None = None
+    """Why nothing was saved; `None` when it was."""
+    is_conflict: bool = False
+    """Whether the file has changed meanwhile."""
+    restart_keys: Sequence[str] = ()
+    """What counts once the gateway has restarted; the rest is in effect."""
+
+
+class ConfigurationView(Protocol):
+    """The configuration of the gateway, as its page edits it. `by` says who asks, in words."""
+
+    async def file(self) -> ConfigurationFile:
+        """Return the file as it is now."""
+
+    async def check(self, text: str, *, etag: str = "") -> ConfigurationDraft:
+        """Return what is wrong with a text in the place of the file's, and what it would change; nothing is kept.
+
+        Args:
+            text: the text; see `edit`.
+            etag: names the text that its masks are of; by default that of the file.
+
+        Raises:
+            NotEditable: there is no file, or it cannot be read.
+            TextTooLarge: it is.
+        """
+
+    async def edit(self, text: str, *, draft: str | None = None, etag: str = "") -> ConfigurationDraft:
+        """Keep a text that a person is working on, in the place of that of a draft, or as a new one.
+
+        Args:
+            text: the text; a mask in it stands for the secret that it masks in the text that it was made from.
+            draft: the id of the draft; a new one is begun where there is none.
+            etag: names the text that it was made from.
+
+        Raises:
+            NotEditable: there is no file, or it cannot be read.
+            TextTooLarge: it is.
+        """
+
+    async def draft(self, draft: str) -> ConfigurationDraft | None:
+        """Return a draft; `None` when there is none (any more).
+
+        Raises:
+            NotEditable: there is no file, or it cannot be read.
+        """
+
+    def discard(self, draft: str) -> None:
+        """Forget a draft."""
+
+    async def try_draft(self, draft: str) -> str | None:
+        """Begin to try the buses that a draft adds or changes; return why that is not possible."""
+
+    async def save_draft(self, draft: str, *, by: str) -> Saved:
+        """Save a draft and put it into effect."""
+
+    async def save(self, text: str, *, etag: str, by: str) -> Saved:
+        """Save a text and put it into effect; `etag` names the text of the file that it replaces."""
+
+    async def undo(self, *, by: str) -> Saved:
+        """Go one step back: to the text before the latest change."""
+
+    def begin_anew(self, *, by: str) -> None:
+        """Build the gateway anew in this process, with the configuration as it was saved."""

@@ -1,0 +1,312 @@
+"""The configuration file edited on the page of a running gateway: checked, planned, saved, in effect, undone."""
+
+import asyncio
+import io
+import json
+import re
+import stat
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+
+import aiohttp
+import pytest
+
+from gateway.config.loading import load
+from gateway.errors import BeginAnew
+from gateway.runtime.builder import build
+from gateway.runtime.parts import Timing
+from gateway.runtime.restart import Restart
+from gateway.testing.devices import SyntheticBus, SyntheticDevice
+from gateway.testing.line_with_speed import LineAdapter
+
+pytestmark = pytest.mark.enable_socket
+
+KEY = "0f0e0d0c-1111-4222-8333-444455556666"
+PASSWORD = "pass-of-the-mail"
+URL_ENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
+TEXT = """\
+# The plant behind the mill.
+[cloud]
+entry_url = "{entry}"   # an emulator
+allow_plain_http = true
+hardware_key = "{key}"
+telemetry_every = 5
+configuration_watch = 1
+
+[store]
+path = "{store}"
+
+[status]
+port = 0
+
+[notify]
+email_to = ["operator@example.com"]
+smtp_host = "mail.example.com"
+smtp_user = "operator"
+smtp_password = "{password}"
+
+[models]
+"*" = "c2d1e0ff-0a0b-4c0d-8e0f-112233445566"
+
+[[adapter]]
+type = "line"
+name = "first"   # by the door
+
+[[adapter]]
+type = "other"
+name = "second"
+"""
+
+
+@pytest.fixture
+def site(tmp_path, emulator):
+    buses = [
+        SyntheticBus([SyntheticDevice(name, name, poll_every=timedelta(milliseconds=100))], label=name) for name in ("1", "2")
+    ]
+    file = tmp_path / "gateway.toml"
+    file.write_text(TEXT.format(entry=emulator.entry_url, key=KEY, store=tmp_path / "gateway.sqlite3", password=PASSWORD))
+    file.chmod(0o600)
+    return SimpleNamespace(file=file, buses=buses, adapters={"line": LineAdapter.on(buses[0]), "other": LineAdapter.on(buses[1])})
+
+
+@pytest.fixture
+def gateway(site, until):
+    """A gateway with a page, and a client that is signed in as its administrator."""
+
+    @asynccontextmanager
+    async def start(restart=None):
+        configuration = load(site.file, site.adapters)
+        stop, ended = asyncio.Event(), []
+
+        async def run(parts):
+            try:
+                await parts.run(stop)
+            except BeginAnew as error:
+                ended.append(str(error))
+
+        timing = Timing(check_for_changes_every=timedelta(seconds=0.1), hub_backoff_first=timedelta(seconds=0.05))
+        async with build(configuration, site.adapters, timing=timing, restart=restart) as parts, asyncio.TaskGroup() as group:
+            group.create_task(run(parts))
+            await until(lambda: parts.page.server.listens.is_set())
+            headers = {"Authorization": f"Bearer {parts.page.new_token or start.token}"}
+            start.token = parts.page.new_token or start.token
+            async with aiohttp.ClientSession(parts.page.server.address, headers=headers) as http:
+                yield SimpleNamespace(parts=parts, http=http, editor=parts.editor, ended=ended)
+            stop.set()
+
+    start.token = None
+    return start
+
+
+async def read(gateway):
+    async with gateway.http.get("/api/v1/configuration") as answer:
+        assert answer.status == 200, await answer.text()
+        return await answer.json()
+
+
+async def put(gateway, text, etag):
+    async with gateway.http.put("/api/v1/configuration", json={"text": text, "etag": etag}) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_a_value_is_changed_live_and_the_file_keeps_its_comments_secrets_rights_and_former_text(gateway, site, until):
+    async with gateway() as running:
+        await until(lambda: len(running.parts.state.registry.children) == 2)
+        before = await read(running)
+        assert KEY not in before["text"]
+        assert PASSWORD not in before["text"]
+        opened = [bus.opened for bus in site.buses]
+        text = before["text"].replace("telemetry_every = 5", "telemetry_every = 7")
+        status, saved = await put(running, text, before["etag"])
+        assert (status, saved["waits_for_restart"]) == (200, [])
+        assert running.parts.own_configuration.effective.configuration.settings.cloud.telemetry_every == timedelta(seconds=7)
+        assert [bus.opened for bus in site.buses] == opened, "no bus was touched"
+        written = site.file.read_text()
+        assert written == TEXT.format(
+            entry=running.parts.configuration.settings.cloud.entry_url,
+            key=KEY,
+            store=site.file.with_name("gateway.sqlite3"),
+            password=PASSWORD,
+        ).replace("telemetry_every = 5", "telemetry_every = 7")
+        assert stat.S_IMODE(site.file.stat().st_mode) == 0o600
+        assert "telemetry_every = 5" in site.file.with_name("gateway.toml.before").read_text()
+        after = await read(running)
+        assert after["change"]["by"] == "administrator by the API"
+        assert (after["change"]["what"], after["can_undo"]) == ("cloud.telemetry_every", True)
+        await asyncio.sleep(0.5)
+        assert "restart" not in ((await running.parts.view.snapshot()).gateway.notice or "")
+        async with running.http.post("/api/v1/configuration/undo") as answer:
+            assert answer.status == 200, await answer.text()
+        assert running.parts.own_configuration.effective.configuration.settings.cloud.telemetry_every == timedelta(seconds=5)
+        assert "telemetry_every = 7" in site.file.with_name("gateway.toml.before").read_text()
+        async with running.http.get("/api/v1/events?kind=configuration") as answer:
+            events = [one["text"] for one in (await answer.json())["events"]]
+        assert "changed by administrator by the API: cloud.telemetry_every" in events
+
+
+async def form(gateway, path, **fields):
+    async with gateway.http.post(f"/configuration{path}", data=fields) as answer:
+        return answer.status, str(answer.url), await answer.text()
+
+
+async def test_a_bus_is_added_on_the_page_and_its_device_becomes_a_child_without_a_restart(gateway, site, until):
+    third = SyntheticBus([SyntheticDevice("3", "3", poll_every=timedelta(milliseconds=100))], label="3")
+    site.adapters["further"] = LineAdapter.on(third)
+    async with gateway() as running:
+        registry = running.parts.state.registry
+        await until(lambda: len(registry.children) == 2)
+        before = await read(running)
+        text = before["text"] + '\n[[adapter]]\ntype = "further"\nname = "third"\n'
+        status, url, html = await form(running, "/text", text=text, etag=before["etag"])
+        assert status == 200
+        assert "Opened and searched for devices: 3." in html
+        assert KEY not in html
+        draft = re.search(r"id=([\w-]+)", url)[1]
+        assert "third" not in site.file.read_text(), "nothing is saved before it is confirmed"
+        status, url, html = await form(running, "/draft/save", id=draft)
+        assert (status, "adapter.third" in html) == (200, True)
+        await until(lambda: len(registry.children) == 3)
+        assert third.opened == 1
+        assert [bus.opened for bus in site.buses] == [1, 1]
+        # and it goes again, with what that means for its device
+        before = await read(running)
+        text = before["text"].replace('[[adapter]]\ntype = "further"\nname = "third"\n', "")
+        _, _, html = await form(running, "/text", text=text, etag=before["etag"])
+        assert "Not served any more: 3. 1 device on it (" in html
+        assert "is offline from then on and stay" in html
+
+
+async def test_mistakes_stand_beside_their_lines_all_at_once_and_nothing_is_saved(gateway, site):
+    async with gateway() as running:
+        before, was = await read(running), site.file.read_bytes()
+        text = before["text"].replace("telemetry_every = 5", "telemetry_every = 1\ncolour = 7").replace('"other"', '"othr"')
+        status, _, html = await form(running, "/text", text=text, etag=before["etag"])
+        assert status == 422
+        plain = re.sub(r"<[^>]+>", "", html)
+        for words in (
+            "3 mistakes",
+            "cloud.telemetry_every has to be at least 5 seconds",
+            "cloud.colour no such key",
+            "no adapter &#39;othr&#39;",
+        ):
+            assert words in plain, (words, plain)
+        assert "Nothing was saved" in plain
+        assert site.file.read_bytes() == was
+        assert (await put(running, text, before["etag"]))[0] == 422
+        assert not site.file.with_name("gateway.toml.before").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda text: text.replace('name = "first"', 'name = "******** (secret 1)"'), "the mask of a secret stands where"),
+        (lambda text: text + "\0", "the control character 0"),
+        (lambda text: text.replace("[store]", "[cloud]\n[store]"), "this table is there twice"),
+        (lambda text: text.replace("port = 0", "port = 0\nport = 1"), "port is there twice"),
+        (lambda text: text.replace('smtp_password = "******** (secret 2)"', f"smtp_password = {PASSWORD}"), "is no value"),
+    ],
+    ids=["mask elsewhere", "NUL", "table twice", "key twice", "key without quotes"],
+)
+async def test_a_damaged_text_is_refused_and_no_answer_has_a_secret(gateway, site, change, words, caplog):
+    async with gateway() as running:
+        before = await read(running)
+        for answer in (
+            await put(running, change(before["text"]), before["etag"]),
+            await form(running, "/text", text=change(before["text"]), etag=before["etag"]),
+        ):
+            assert answer[0] == 422
+            assert words in str(answer)
+            assert PASSWORD not in str(answer)
+            assert KEY not in str(answer)
+        assert PASSWORD not in caplog.text
+
+
+async def test_a_text_that_is_too_large_is_refused_with_the_limit(gateway):
+    async with gateway() as running:
+        for size, words in ((1_100_000, "more than 1000 kB"), (5_000_000, "larger than this page accepts")):
+            body = io.BytesIO(json.dumps({"text": "# " + "x" * size}).encode())
+            async with running.http.post("/api/v1/configuration/check", data=body) as answer:
+                assert (answer.status, words in await answer.text()) == (413, True)
+        async with running.http.post(
+            "/configuration/text", data=io.BytesIO(b"text=" + b"x" * 1_100_000), headers=URL_ENCODED
+        ) as answer:
+            assert (answer.status, "more than 1000 kB" in await answer.text()) == (409, True)
+
+
+async def test_who_saves_second_is_refused_sees_the_changes_of_the_first_and_may_save_over_them(gateway, site, until):
+    async with gateway() as running:
+        before = await read(running)
+        _, url, _ = await form(running, "/text", text=before["text"].replace("= 5", "= 9"), etag=before["etag"])
+        draft = re.search(r"id=([\w-]+)", url)[1]
+        status, _ = await put(running, before["text"].replace("by the door", "by the window"), before["etag"])
+        assert status == 200
+        status, _ = await put(running, before["text"].replace("= 5", "= 8"), before["etag"])
+        assert status == 409
+        status, _, html = await form(running, "/draft/save", id=draft)
+        assert status == 409
+        assert "The file has changed since" in html
+        assert "by the window" in html
+        assert "telemetry_every = 5" in site.file.read_text()
+        status, _, _ = await form(running, "/draft/save", id=draft)
+        assert (status, "telemetry_every = 9" in site.file.read_text()) == (200, True)
+
+
+async def test_windows_line_ends_and_a_byte_order_mark_stay_as_they_are(gateway, site):
+    site.file.write_bytes(b"\xef\xbb\xbf" + site.file.read_bytes().replace(b"\n", b"\r\n"))
+    async with gateway() as running:
+        before = await read(running)
+        was = site.file.read_bytes()
+        status, _ = await put(running, before["text"].replace("= 5", "= 6").replace("\n", "\r\n"), before["etag"])
+        assert status == 200
+        assert site.file.read_bytes() == was.replace(b"telemetry_every = 5", b"telemetry_every = 6")
+
+
+async def test_what_needs_a_new_start_says_so_with_the_new_address_and_takes_effect_when_the_gateway_begins_anew(
+    gateway, site, unused_tcp_port, until
+):
+    restart = Restart()
+    async with gateway(restart) as running:
+        before = await read(running)
+        text = before["text"].replace("port = 0", f"port = {unused_tcp_port}").replace("every = 5", "every = 6")
+        _, url, html = await form(running, "/text", text=text, etag=before["etag"])
+        assert f"to http://127.0.0.1:{unused_tcp_port}." in html
+        draft = re.search(r"id=([\w-]+)", url)[1]
+        _, _, html = await form(running, "/draft/save", id=draft)
+        assert "Saved, and not in effect yet: <code><bdi>status.port" in html
+        assert running.parts.own_configuration.effective.configuration.settings.cloud.telemetry_every == timedelta(seconds=6)
+        assert running.parts.own_configuration.base.settings.status.port == 0
+        await until(lambda: "status.port" in (running.parts.view._notice or ""))
+        status, _, html = await form(running, "/restart")
+        assert (status, "restarts with the configuration" in html) == (200, True)
+        await until(lambda: running.ended == ["its configuration was changed on the page"])
+    async with gateway(restart) as running:
+        assert running.parts.page.server.address.endswith(f":{unused_tcp_port}")
+        change = (await read(running))["change"]
+        assert (change["problem"], change["what"]) == (None, "cloud.telemetry_every, status.port")
+        assert (await read(running))["waits_for_restart"] == []
+        assert (await read(running))["can_undo"]
+
+
+async def test_a_page_that_would_be_closed_is_said_before(gateway):
+    async with gateway() as running:
+        before = await read(running)
+        text = before["text"].replace("port = 0", "enabled = false\nport = 0")
+        async with running.http.post("/api/v1/configuration/plan", json={"text": text}) as answer:
+            plan = await answer.json()
+        assert "This page is closed when the gateway restarts" in plan["cautions"][0]
+        assert [(part["key"], part["effect"]) for part in plan["parts"]] == [("status.enabled", "restart")]
+
+
+async def test_a_bus_that_is_lost_after_a_change_is_said_and_one_step_back_brings_it_back(gateway, site, until):
+    async with gateway() as running:
+        await until(lambda: len(running.parts.state.registry.children) == 2)
+        before = await read(running)
+        site.buses[0].unplugged = True
+        text = before["text"].replace('name = "first"', 'name = "first"\ngain = 3')
+        assert (await put(running, text, before["etag"]))[0] == 200
+        await until(lambda: running.editor._change.problem is not None)
+        async with running.http.get("/configuration") as answer:
+            html = await answer.text()
+        assert "It got worse since" in html
+        assert "go one step back" in html
