@@ -20,10 +20,11 @@ _LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "ex
 _LOCAL_FORMATS = frozenset({"path", "password"})
 
 
-class _SecondsSchema(GenerateJsonSchema):
+class SecondsSchema(GenerateJsonSchema):
     """Describes a length of time as a number of seconds, as it is written."""
 
     def timedelta_schema(self, schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
+        """Return a number with its unit and range."""
         limits = {name: schema.get(key) for key, name in _LIMITS.items()}
         return {
             "type": "number",
@@ -32,6 +33,7 @@ class _SecondsSchema(GenerateJsonSchema):
         }
 
     def encode_default(self, dft: Any) -> Any:  # noqa: ANN401 - as pydantic has it
+        """Return a default as JSON has it."""
         return _number(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
 
 
@@ -41,7 +43,7 @@ def gateway_schema(entries: Mapping[str, type[AdapterSettings]]) -> dict[str, An
     Args:
         entries: the settings class of each entry.
     """
-    schema = CloudConfiguration.model_json_schema(schema_generator=_SecondsSchema)
+    schema = CloudConfiguration.model_json_schema(schema_generator=SecondsSchema)
     adapter = schema["properties"]["adapter"]
     adapter["additionalProperties"] = False
     adapter["properties"] = {name: _hoisted(entry_schema(model), schema, name) for name, model in entries.items()}
@@ -54,7 +56,7 @@ def general_schema(models: Mapping[str, type[AdapterSettings]]) -> dict[str, Any
     Args:
         models: the settings class of each adapter, by `type`.
     """
-    schema = CloudConfiguration.model_json_schema(schema_generator=_SecondsSchema)
+    schema = CloudConfiguration.model_json_schema(schema_generator=SecondsSchema)
     kinds = [_hoisted(entry_schema(model), schema, name) for name, model in models.items()]
     schema["properties"]["adapter"]["additionalProperties"] = {"anyOf": kinds}
     return {"$schema": DIALECT, **schema}
@@ -65,7 +67,7 @@ def entry_schema(model: type[AdapterSettings]) -> dict[str, Any]:
     fields: dict[str, Any] = {name: (field.annotation, field) for name, field in entry_fields(model).items()}
     config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, title=model.__name__.removesuffix("Settings"))
     part = create_model(model.__name__, __config__=config, __doc__=model.__doc__, **fields)
-    schema = part.model_json_schema(schema_generator=_SecondsSchema)
+    schema = part.model_json_schema(schema_generator=SecondsSchema)
     schema.pop("required", None)  # the file has what is required
     for inner in (schema, *schema.get("$defs", {}).values()):
         _leave_out_local(inner)

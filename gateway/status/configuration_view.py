@@ -77,6 +77,11 @@ class ConfigurationPlan:
     """The comparison of the texts, without secrets."""
 
     @property
+    def has_buses(self) -> bool:
+        """Whether it concerns any bus."""
+        return any(part.effect is Effect.REOPENS for part in self.parts)
+
+    @property
     def restart_keys(self) -> list[str]:
         """The keys that need a restart."""
         return [part.key for part in self.parts if part.effect is Effect.RESTART]
@@ -179,18 +184,95 @@ class Saved:
     """What counts once the gateway has restarted; the rest is in effect."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormField:
+    """A key of a table as a form asks for it."""
+
+    key: str
+    kind: str
+    """`text`, `integer`, `number`, `boolean`, `choice`, `secret`, `lines` or `toml`."""
+    description: str
+    value: str
+    """What it has now, as it is entered; empty where it is left out. A secret is never in it."""
+    is_set: bool
+    default: str = ""
+    """What holds when it is left out."""
+    choices: Sequence[str] = ()
+    minimum: str = ""
+    maximum: str = ""
+    unit: str = ""
+    is_required: bool = False
+    from_elsewhere: str = ""
+    """Where its value comes from, when that is not this text: it cannot be changed here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormRow:
+    """A table within the table of a form."""
+
+    name: str
+    """What a person tells it by."""
+    at: tuple[str | int, ...]
+    can_remove: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormPart:
+    """A key of a table that holds further tables."""
+
+    key: str
+    description: str
+    rows: Sequence[FormRow]
+    new_at: tuple[str | int, ...] | None
+    """The place of a further one; `None` where no further one can be added."""
+    is_named: bool = False
+    """Whether a further one needs a name, which completes `new_at`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationForm:
+    """A table of the configuration as a form."""
+
+    at: tuple[str | int, ...]
+    title: str
+    fields: Sequence[FormField]
+    parts: Sequence[FormPart]
+    etag: str
+    """Names the text that it was made from."""
+    draft: str | None
+    is_new: bool
+    kind: str = ""
+    mistakes: Mapping[str, Sequence[str]] = ()  # type: ignore[assignment]  # an empty mapping, which nobody changes
+    """What is wrong, by key; under an empty key what concerns none of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigurationSection:
+    """A table of the configuration that has a form."""
+
+    name: str
+    at: tuple[str | int, ...]
+    description: str
+    facts: str
+    """What is set in it, in a few words."""
+    kind: str = ""
+    """The type of a new entry; empty for a table that is there."""
+    can_remove: bool = False
+
+
 class ConfigurationView(Protocol):
     """The configuration of the gateway, as its page edits it. `by` says who asks, in words."""
 
     async def file(self) -> ConfigurationFile:
         """Return the file as it is now."""
 
-    async def check(self, text: str, *, etag: str = "") -> ConfigurationDraft:
+    async def check(self, text: str, *, etag: str = "", plans: bool = True) -> ConfigurationDraft:
         """Return what is wrong with a text in the place of the file's, and what it would change; nothing is kept.
 
         Args:
             text: the text; see `edit`.
             etag: names the text that its masks are of; by default that of the file.
+            plans: whether to say what it would change, which takes longer.
 
         Raises:
             NotEditable: there is no file, or it cannot be read.
@@ -217,7 +299,7 @@ class ConfigurationView(Protocol):
             NotEditable: there is no file, or it cannot be read.
         """
 
-    def discard(self, draft: str) -> None:
+    async def discard(self, draft: str) -> None:
         """Forget a draft."""
 
     async def try_draft(self, draft: str) -> str | None:
@@ -234,3 +316,48 @@ class ConfigurationView(Protocol):
 
     def begin_anew(self, *, by: str) -> None:
         """Build the gateway anew in this process, with the configuration as it was saved."""
+
+    async def form(self, at: Sequence[str | int], *, draft: str | None = None, kind: str = "") -> ConfigurationForm | None:
+        """Return the form of a table; `None` where there is none.
+
+        Args:
+            at: its place, as `("adapter", 0, "hosts", 3)`; an index behind the last item stands for a new one.
+            draft: the id of the draft that it is of; by default of the file.
+            kind: the type of a new entry.
+
+        Raises:
+            NotEditable: the text cannot be changed by forms; it says why.
+        """
+
+    async def fill_in(
+        self, at: Sequence[str | int], answers: Mapping[str, str], *, draft: str | None, etag: str, kind: str = ""
+    ) -> ConfigurationDraft | Mapping[str, str]:
+        """Change a table by the answers of its form.
+
+        Args:
+            at: its place.
+            answers: what the fields have now, by key; one that is left out stays as it is.
+            draft: the id of the draft; a new one is begun where there is none.
+            etag: names the text that the form was made from.
+            kind: the type of a new entry.
+
+        Returns:
+            The draft, or what is wrong with single answers, by key.
+
+        Raises:
+            NotEditable: the text cannot be changed by forms, or is another one now.
+        """
+
+    async def remove(self, at: Sequence[str | int], *, draft: str | None, etag: str) -> ConfigurationDraft:
+        """Remove a table from a list.
+
+        Raises:
+            NotEditable: as for `fill_in`.
+        """
+
+    async def sections(self, *, draft: str | None = None) -> Sequence[ConfigurationSection]:
+        """Return the tables that have a form.
+
+        Raises:
+            NotEditable: the text cannot be changed by forms; it says why.
+        """

@@ -24,6 +24,7 @@ from gateway.status.routes.command_pages import CommandRoutes
 from gateway.status.routes.commands_api import CommandsApi
 from gateway.status.routes.configuration import ConfigurationRoutes
 from gateway.status.routes.configuration_api import ConfigurationApi
+from gateway.status.routes.configuration_forms import ConfigurationForms
 from gateway.status.routes.events_api import EventsApi
 from gateway.status.routes.frames import FrameRoutes
 from gateway.status.routes.gateway_api import GatewayApi
@@ -88,6 +89,7 @@ class StatusServer(BaseServer):
         live = self._live = LiveUpdates(self._render, every=update_every)
         actions = Actions(view, snapshots)
         maintenance = MaintenanceRoutes(view.maintenance, snapshots, renderer, self._run_id)
+        configuration = ConfigurationRoutes(view.configuration, snapshots, renderer, self._templates, self._run_id)
         for part in (
             HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions, view),
             GatewayApi(snapshots, doctor, actions),
@@ -101,7 +103,8 @@ class StatusServer(BaseServer):
             TopologyRoutes(view, snapshots, renderer),
             NotificationRoutes(view.notifications, snapshots, renderer),
             MaintenanceApi(view.maintenance),
-            ConfigurationRoutes(view.configuration, snapshots, renderer, self._templates, self._run_id),
+            configuration,
+            ConfigurationForms(view.configuration, configuration),
             ConfigurationApi(view.configuration),
             CommandRoutes(snapshots, renderer, self._templates, view.device_actions.commands),
             CommandsApi(snapshots, view.device_actions.commands),

@@ -63,6 +63,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "segno": ("gateway/status/render/qr_code.py",),
     "serial": ("adapters/serial/port/port.py",),
     "serial_asyncio": ("adapters/serial/port/port.py",),
+    "tomlkit": ("gateway/config/toml_editing.py",),
     "typer": ("gateway/cli/*",),
     "yarl": ("gateway/cloud/http.py",),
     # The standard library's own ways to a disk, a peer, another thread or another program.

@@ -310,3 +310,113 @@ async def test_a_bus_that_is_lost_after_a_change_is_said_and_one_step_back_bring
             html = await answer.text()
         assert "It got worse since" in html
         assert "go one step back" in html
+
+
+FIELD = re.compile(r'name="(etag|draft)" value="([^"]+)"')
+
+
+async def form_of(gateway, at, **query):
+    async with gateway.http.get("/configuration/form", params={"at": at} | query) as answer:
+        html = await answer.text()
+        assert answer.status == 200, html
+        return html, dict(FIELD.findall(html))
+
+
+async def test_a_value_is_changed_in_a_form_and_comments_and_secrets_of_the_file_stay(gateway, site):
+    async with gateway() as running:
+        was = site.file.read_text()
+        html, hidden = await form_of(running, "cloud")
+        assert KEY not in html
+        assert "set; enter a new one" in html
+        assert "5 to 120" in html
+        status, _, html = await form(running, "/form", at="cloud", **hidden, **{"f.telemetry_every": "400"})
+        assert (status, "at most 2 min" in html or "at most 120" in html) == (422, True), html
+        assert 'value="400"' in html
+        hidden = dict(FIELD.findall(html))
+        status, url, html = await form(running, "/form", at="cloud", **hidden, **{"f.telemetry_every": "9", "f.may": "observe"})
+        assert status == 200
+        assert "cloud.telemetry_every" in html
+        draft = re.search(r"id=([\w-]+)", url)[1]
+        assert (await form(running, "/draft/save", id=draft))[0] == 200
+        written = site.file.read_text()
+        assert written == was.replace("telemetry_every = 5", "telemetry_every = 9").replace(
+            "configuration_watch = 1\n", 'configuration_watch = 1\nmay = "observe"\n'
+        )
+        base = running.parts.own_configuration.base.settings.cloud
+        assert (base.telemetry_every, base.may.value) == (timedelta(seconds=9), "observe")
+
+
+async def test_a_secret_is_entered_in_a_form_and_never_shown(gateway, site):
+    async with gateway() as running:
+        html, hidden = await form_of(running, "notify")
+        assert PASSWORD not in html
+        status, url, html = await form(
+            running, "/form", at="notify", **hidden, **{"f.smtp_password": "another-word", "f.priority": "high"}
+        )
+        assert status == 200
+        assert "another-word" not in html
+        assert "another one" in html
+        assert (await form(running, "/draft/save", id=re.search(r"id=([\w-]+)", url)[1]))[0] == 200
+        assert 'smtp_password = "another-word"' in site.file.read_text()
+        html, _ = await form_of(running, "notify")
+        assert "another-word" not in html
+
+
+async def test_an_entry_is_added_and_removed_in_forms_without_a_script(gateway, site, until):
+    third = SyntheticBus([SyntheticDevice("3", "3", poll_every=timedelta(milliseconds=100))], label="3")
+    site.adapters["further"] = LineAdapter.on(third)
+    async with gateway() as running:
+        await until(lambda: len(running.parts.state.registry.children) == 2)
+        html, hidden = await form_of(running, "adapter/#2", kind="further")
+        assert "speed of the line" in html
+        fields = {"f.name": "third", "f.gain": "2", "kind": "further", "at": "adapter/#2"}
+        status, url, html = await form(running, "/form", **hidden, **fields)
+        assert (status, "Opened and searched for devices: 3." in html) == (200, True)
+        draft = re.search(r"id=([\w-]+)", url)[1]
+        status, _, _ = await form(running, "/draft/try", id=draft)
+        assert status == 200
+        async with asyncio.timeout(20):
+            while "Answers" not in (html := await (await running.http.get(f"/configuration/draft?id={draft}")).text()):  # noqa: ASYNC110 - a page
+                await asyncio.sleep(0.05)
+        assert "Opens the ports" not in html
+        assert len(running.parts.state.registry.children) == 2, "what is tried becomes no child"
+        assert (await form(running, "/draft/save", id=draft))[0] == 200
+        await until(lambda: len(running.parts.state.registry.children) == 3)
+        _, hidden = await form_of(running, "adapter/#2")
+        _, url, html = await form(running, "/form/remove", at="adapter/#2", **hidden)
+        assert "Not served any more: 3." in html
+        assert (await form(running, "/draft/save", id=re.search(r"id=([\w-]+)", url)[1]))[0] == 200
+        assert "third" not in site.file.read_text()
+        assert "# The plant behind the mill." in site.file.read_text()
+
+
+async def test_a_try_says_what_is_wrong_and_what_the_gateway_has_open_itself(gateway, site, until):
+    third = SyntheticBus([], label="3")
+    third.unplugged = True
+    site.adapters["further"] = LineAdapter.on(third)
+    async with gateway() as running:
+        await until(lambda: len(running.parts.state.registry.children) == 2)
+        opened = site.buses[0].opened
+        before = await read(running)
+        text = (
+            before["text"].replace('name = "first"', 'name = "first"\ngain = 3')
+            + '[[adapter]]\ntype = "further"\nname = "third"\n'
+        )
+        _, url, _ = await form(running, "/text", text=text, etag=before["etag"])
+        draft = re.search(r"id=([\w-]+)", url)[1]
+        await form(running, "/draft/try", id=draft)
+        async with asyncio.timeout(20):
+            while (shown := await running.editor.draft(draft)).is_trying:  # noqa: ASYNC110 - a try
+                await asyncio.sleep(0.05)
+        trials = {one.bus: (one.state.value, one.text) for one in shown.trials}
+        assert trials["1"][0] == "in use"
+        assert "1 of 1 devices answer" in trials["1"][1]
+        assert trials["3"][0] == "fails"
+        assert "unplugged" in trials["3"][1].lower()
+        assert site.buses[0].opened == opened
+
+
+@pytest.mark.parametrize("at", ["", "nothing", "cloud/colour", "adapter", "adapter/#9", "adapter/#x", "models/#1", "a" * 600])
+async def test_a_place_that_is_none_is_not_found(gateway, at):
+    async with gateway() as running, running.http.get("/configuration/form", params={"at": at}) as answer:
+        assert answer.status == 404

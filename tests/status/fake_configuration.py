@@ -51,7 +51,7 @@ class FakeConfiguration:
             elsewhere={"cloud.entry_url": "the environment variable XYTE_GATEWAY__CLOUD__ENTRY_URL"}, change=self.change,
         )  # fmt: skip
 
-    async def check(self, text, *, etag=""):
+    async def check(self, text, *, etag="", plans=True):
         if len(text) > 1_000_000:
             raise TextTooLarge("This text has more than 1000 kB.")
         wrong = [at for at, line in enumerate(text.splitlines(), 1) if "wrong" in line]
@@ -81,7 +81,7 @@ class FakeConfiguration:
     async def draft(self, draft):
         return self.drafts.get(draft)
 
-    def discard(self, draft):
+    async def discard(self, draft):
         self.drafts.pop(draft, None)
 
     async def save_draft(self, draft, *, by):

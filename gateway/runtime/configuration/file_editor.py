@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gateway.adapter import Adapter
+from gateway.config import toml_editing
 from gateway.config.cloud_overlay import Origin
 from gateway.config.masked_text import mask_secrets
 from gateway.config.mistakes import ENV_PREFIX, dotted, variable_for
@@ -20,8 +21,11 @@ from gateway.config.settings import Configuration
 from gateway.config.text_difference import text_difference
 from gateway.config.writing import copy_of, replace_file, swap_with_copy, why_unwritable
 from gateway.errors import ConfigurationRejected
+from gateway.models import Reach
 from gateway.runtime.configuration.after_change import ExpectedBuses, HubWatch, Watch, watch
 from gateway.runtime.configuration.bus_preview import buses_of
+from gateway.runtime.configuration.bus_trials import BusTrials
+from gateway.runtime.configuration.file_forms import FileForms
 from gateway.runtime.configuration.file_plan import FieldNow, changed_entries, plan_warnings, planned_parts
 from gateway.runtime.configuration.file_text import (
     Checked,
@@ -45,15 +49,21 @@ from gateway.status.configuration_view import (
     AppliedChange,
     ConfigurationDraft,
     ConfigurationFile,
+    ConfigurationForm,
     ConfigurationPlan,
+    ConfigurationSection,
     DiffLine,
     Effect,
+    NotEditable,
     Saved,
+    TextMistake,
     TextTooLarge,
 )
 from gateway.toml_text import read_toml
 
 log = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
 
 MOST_DRAFTS: Final = 8
 """The draft that was touched longest ago is forgotten for a further one."""
@@ -73,6 +83,9 @@ class _Draft:
     base: str
     """What the file said when it was begun."""
     checked: Checked
+    trials: BusTrials | None = None
+    plan: tuple[str, Configuration, ConfigurationPlan] | None = None
+    """The latest plan, with the text and the configuration in effect that it compares with."""
 
 
 class FileEditor:
@@ -102,6 +115,7 @@ class FileEditor:
         self._own = own
         self._adapters = adapters
         self._names = secret_field_names(adapters)
+        self._forms = FileForms(adapters, self._names)
         self._state = state
         self._field = field
         self._cloud = cloud
@@ -193,39 +207,48 @@ class FileEditor:
 
     # checking ----------------------------------------------------------------------------------------------------------
 
-    async def check(self, text: str, *, etag: str = "") -> ConfigurationDraft:
+    async def check(self, text: str, *, etag: str = "", plans: bool = True) -> ConfigurationDraft:
         """Return what is wrong with a text in the place of the file's, and what it would change."""
         now = await asyncio.to_thread(read_text, self._path)
         begun_with = self._texts.get(etag, "") if etag else now.text
         draft = _Draft(id="", base=begun_with, checked=await self._checked(text, begun_with))
-        return await self._shown(draft)
+        return await self._shown(draft, plans=plans)
 
     async def edit(self, text: str, *, draft: str | None = None, etag: str = "") -> ConfigurationDraft:
         """Keep a text that a person is working on."""
         now = await asyncio.to_thread(read_text, self._path)
         begun_with = now.text if etag == stamp_of(now.text) else self._texts.get(etag, "")
         checked = await self._checked(text, begun_with)
-        kept = None if draft is None else self._drafts.pop(draft, None)
-        if kept is None:
-            kept = _Draft(id=secrets.token_urlsafe(9), base=begun_with, checked=checked)
-        kept.checked = checked
-        self._drafts[kept.id] = kept
-        while len(self._drafts) > MOST_DRAFTS:
-            self._drafts.pop(next(iter(self._drafts)))
-        return await self._shown(kept)
+        return await self._keep_checked(checked, draft, begun_with=begun_with)
 
     async def draft(self, draft: str) -> ConfigurationDraft | None:
         """Return a draft; `None` when there is none (any more)."""
         kept = self._drafts.get(draft)
         return None if kept is None else await self._shown(kept)
 
-    def discard(self, draft: str) -> None:
+    async def discard(self, draft: str) -> None:
         """Forget a draft."""
-        self._drafts.pop(draft, None)
+        kept = self._drafts.pop(draft, None)
+        if kept is not None:
+            await _end_trials(kept)
 
     async def try_draft(self, draft: str) -> str | None:
         """Begin to try the buses that a draft adds or changes."""
-        return NO_DRAFT if draft not in self._drafts else None
+        kept = self._drafts.get(draft)
+        if kept is None:
+            return NO_DRAFT
+        if kept.checked.configuration is None:
+            return HAS_MISTAKES
+        if kept.trials is None:
+            kept.trials = BusTrials(self._adapters, self._field.fleet, self._count_devices)
+        kept.trials.begin(self._own.base, kept.checked.configuration)
+        return None
+
+    def _count_devices(self, bus: tuple[str, str]) -> tuple[int, int]:
+        """Return how many devices of a bus answer, and how many it has."""
+        children = [key for key, one in self._state.registry.children.items() if (one.child.adapter, one.child.bus) == bus]
+        answering = sum(self._field.availability.of(key).reach is Reach.REACHABLE for key in children)
+        return answering, len(children)
 
     async def _checked(self, edited: str, base: str) -> Checked:
         if len(edited.encode("utf-8", "surrogatepass")) > MOST_BYTES:
@@ -235,10 +258,16 @@ class FileEditor:
     def _check(self, text: str) -> Checked:
         return check_text(text, self._known_path(), self._adapters, self._names)
 
-    async def _shown(self, draft: _Draft) -> ConfigurationDraft:
+    async def _shown(self, draft: _Draft, *, plans: bool = True) -> ConfigurationDraft:
         now = await asyncio.to_thread(read_text, self._path)
         checked = draft.checked
-        plan = None if checked.configuration is None else await self._plan(now.text, checked.text, checked.configuration)
+        plan = None
+        if plans and checked.configuration is not None:
+            known = draft.plan
+            if known is None or known[0] != now.text or known[1] is not self._own.base:
+                base = self._own.base
+                draft.plan = known = now.text, base, await self._plan(now.text, checked.text, checked.configuration)
+            plan = known[2]
         is_outdated = now.text != draft.base
         return ConfigurationDraft(
             id=draft.id,
@@ -248,8 +277,8 @@ class FileEditor:
             mistakes=checked.mistakes,
             warnings=checked.warnings,
             plan=plan,
-            trials=(),
-            is_trying=False,
+            trials=() if draft.trials is None else draft.trials.shown,
+            is_trying=draft.trials is not None and draft.trials.is_running,
             theirs=await asyncio.to_thread(self._difference, draft.base, now.text) if is_outdated and draft.base else (),
         )
 
@@ -277,6 +306,74 @@ class FileEditor:
                 names[bus].append(self._state.registry.name_of(key) or key)
         return FieldNow(buses=names)
 
+    # forms -------------------------------------------------------------------------------------------------------------
+
+    async def sections(self, *, draft: str | None = None) -> Sequence[ConfigurationSection]:
+        """Return the tables that have a form."""
+        text, _ = await self._text_of(draft)
+        return await self._in_forms(lambda: self._forms.sections(text))
+
+    async def form(self, at: Sequence[str | int], *, draft: str | None = None, kind: str = "") -> ConfigurationForm | None:
+        """Return the form of a table; `None` where there is none."""
+        text, mistakes = await self._text_of(draft)
+        elsewhere = self._elsewhere()
+        form = await self._in_forms(lambda: self._forms.form(text, tuple(at), elsewhere=elsewhere, mistakes=mistakes, kind=kind))
+        return None if form is None else replace(form, etag=self._remember(text), draft=draft if draft in self._drafts else None)
+
+    async def fill_in(
+        self, at: Sequence[str | int], answers: Mapping[str, str], *, draft: str | None, etag: str, kind: str = ""
+    ) -> ConfigurationDraft | Mapping[str, str]:
+        """Change a table by the answers of its form."""
+        text = await self._named_text(draft, etag)
+        elsewhere = self._elsewhere()
+        given = {key: answer for key, answer in answers.items() if dotted((*at, key)) not in elsewhere}
+        changed, problems = await self._in_forms(lambda: self._forms.filled_in(text, tuple(at), given, kind))
+        return problems or await self._keep(changed, draft, begun_with=text)
+
+    async def remove(self, at: Sequence[str | int], *, draft: str | None, etag: str) -> ConfigurationDraft:
+        """Remove a table from a list."""
+        text = await self._named_text(draft, etag)
+        return await self._keep(await self._in_forms(lambda: self._forms.removed(text, tuple(at))), draft, begun_with=text)
+
+    async def _in_forms(self, work: Callable[[], Made]) -> Made:
+        try:
+            return await asyncio.to_thread(work)
+        except toml_editing.NotEditable as error:
+            raise NotEditable(str(error)) from error
+
+    async def _text_of(self, draft: str | None) -> tuple[str, Sequence[TextMistake]]:
+        """Return the text of a draft, or of the file, with its secrets, and its mistakes."""
+        kept = None if draft is None else self._drafts.get(draft)
+        if kept is not None:
+            return kept.checked.text, kept.checked.mistakes
+        return (await asyncio.to_thread(read_text, self._path)).text, ()
+
+    async def _named_text(self, draft: str | None, etag: str) -> str:
+        """Return the text of a draft, or of the file, where it is the one that a form was made from.
+
+        Raises:
+            NotEditable: it is another one.
+        """
+        text, _ = await self._text_of(draft)
+        if (draft is not None and draft not in self._drafts) or stamp_of(text) != etag:
+            raise NotEditable(CHANGED)
+        return text
+
+    async def _keep(self, text: str, draft: str | None, *, begun_with: str) -> ConfigurationDraft:
+        """Keep a text with its secrets as that of a draft."""
+        return await self._keep_checked(await asyncio.to_thread(self._check, text), draft, begun_with=begun_with)
+
+    async def _keep_checked(self, checked: Checked, draft: str | None, *, begun_with: str) -> ConfigurationDraft:
+        kept = None if draft is None else self._drafts.pop(draft, None)
+        if kept is None:
+            kept = _Draft(id=secrets.token_urlsafe(9), base=begun_with, checked=checked)
+        await _end_trials(kept)
+        kept.checked, kept.trials, kept.plan = checked, None, None
+        self._drafts[kept.id] = kept
+        while len(self._drafts) > MOST_DRAFTS:
+            self._drafts.pop(next(iter(self._drafts)))
+        return await self._shown(kept)
+
     # saving ------------------------------------------------------------------------------------------------------------
 
     async def save_draft(self, draft: str, *, by: str) -> Saved:
@@ -284,6 +381,7 @@ class FileEditor:
         kept = self._drafts.get(draft)
         if kept is None:
             return Saved(problem=NO_DRAFT)
+        await _end_trials(kept)  # the gateway may open the same ports now
         async with self._one_at_a_time:
             saved = await self._save(kept.checked, kept.base, by=by)
         if saved.problem is None:
@@ -448,6 +546,11 @@ class FileEditor:
 
     def _difference(self, before: str, after: str) -> list[DiffLine]:
         return [DiffLine(kind, text) for kind, text in text_difference(before, after, self._names)]
+
+
+async def _end_trials(draft: _Draft) -> None:
+    if draft.trials is not None:
+        await draft.trials.end()
 
 
 def _keys_in_words(keys: Sequence[str]) -> str:

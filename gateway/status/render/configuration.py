@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.status.configuration_view import TextMistake
+from gateway.status.configuration_view import TextMistake, TrialState
 
 LINES_AROUND: Final = 1
+
+LONGEST_PLACE: Final = 500
+NUMBER: Final = "#"
+"""Begins an index in a place, which a key may be as well."""
+
+TRIAL_MARKS: Final[Mapping[str, str]] = {
+    TrialState.RUNS: "unasked",
+    TrialState.ANSWERS: "fine",
+    TrialState.QUIET: "unregistered",
+    TrialState.IN_USE: "fine",
+    TrialState.FAILS: "refused",
+}
+"""The CSS class of each state, shared with the child status of the same urgency."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +59,19 @@ def without_line(text: str, mistakes: Sequence[TextMistake]) -> list[TextMistake
     """Return the mistakes that stand at no line of the text."""
     last = len(text.splitlines())
     return [one for one in mistakes if one.line is None or not 1 <= one.line <= last]
+
+
+def place_of(text: str) -> tuple[str | int, ...]:
+    """Return the place that a word in an address stands for; an empty one if it is none."""
+    steps = text.split("/") if 0 < len(text) <= LONGEST_PLACE else []
+    place: list[str | int] = []
+    for step in steps:
+        number = step.removeprefix(NUMBER)
+        is_index = step.startswith(NUMBER) and number.isascii() and number.isdigit() and len(number) < 6
+        place.append(int(number) if is_index else step.replace("~1", "/").replace("~0", "~"))
+    return tuple(place)
+
+
+def written_place(place: tuple[str | int, ...]) -> str:
+    """Return the word for a place in an address."""
+    return "/".join(f"{NUMBER}{step}" if isinstance(step, int) else step.replace("~", "~0").replace("/", "~1") for step in place)

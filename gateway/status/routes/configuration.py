@@ -20,7 +20,7 @@ from gateway.status.configuration_view import (
     TextTooLarge,
 )
 from gateway.status.declared_routes import DeclaredRoute, get, post
-from gateway.status.render.configuration import lines_near, without_line
+from gateway.status.render.configuration import TRIAL_MARKS, lines_near, without_line, written_place
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
@@ -65,6 +65,7 @@ class ConfigurationRoutes:
             DeclaredRoute("POST", f"{PAGE}/check", self.check, Rights.ADMINISTER, reads_its_body=True),
             get(DRAFT, self.review, needs=Rights.ADMINISTER),
             post(f"{DRAFT}/save", self.save, needs=Rights.ADMINISTER),
+            post(f"{DRAFT}/try", self.begin_try, needs=Rights.ADMINISTER),
             post(f"{DRAFT}/discard", self.discard, needs=Rights.ADMINISTER),
             post(f"{PAGE}/undo", self.undo, needs=Rights.ADMINISTER),
             post(f"{PAGE}/restart", self.begin_anew, needs=Rights.ADMINISTER),
@@ -72,7 +73,7 @@ class ConfigurationRoutes:
 
     async def page(self, request: web.Request) -> web.Response:
         """Respond with what is configured, and what was changed last."""
-        return await self._overview(request)
+        return await self.overview(request)
 
     async def text(self, request: web.Request) -> web.Response:
         """Respond with the text, or with that of a draft."""
@@ -85,7 +86,7 @@ class ConfigurationRoutes:
         try:
             draft = await self._view.edit(fields["text"], draft=fields.get("draft") or None, etag=fields.get("etag", ""))
         except (NotEditable, TextTooLarge) as error:
-            return await self._overview(request, problem=str(error), status=409)
+            return await self.overview(request, problem=str(error), status=409)
         if draft.plan is None:
             return await self._text_page(request, await self._view.file(), draft, status=422)
         return redirect(f"{DRAFT}?id={draft.id}")
@@ -94,7 +95,7 @@ class ConfigurationRoutes:
         """Respond with the mistakes of a text as a part of the page; nothing is kept."""
         fields = await _large_form(request)
         try:
-            draft = await self._view.check(fields["text"], etag=fields.get("etag", ""))
+            draft = await self._view.check(fields["text"], etag=fields.get("etag", ""), plans=False)
         except (NotEditable, TextTooLarge) as error:
             return web.Response(status=409, text=str(error))
         html = self._templates.render("_configuration_mistakes.html", **_marked(draft))
@@ -104,7 +105,7 @@ class ConfigurationRoutes:
         """Respond with what a draft changes."""
         draft = await self._draft(request.query.get("id", ""))
         if draft is None:
-            return await self._overview(request, problem=NO_DRAFT, status=409)
+            return await self.overview(request, problem=NO_DRAFT, status=409)
         return await self._draft_page(request, draft)
 
     async def save(self, request: web.Request) -> web.Response:
@@ -115,29 +116,36 @@ class ConfigurationRoutes:
             return redirect(f"{PAGE}#changed")
         draft = await self._draft(fields.get("id", ""))
         if draft is None:
-            return await self._overview(request, problem=saved.problem, status=409)
+            return await self.overview(request, problem=saved.problem, status=409)
         return await self._draft_page(request, draft, problem=saved.problem, status=409)
+
+    async def begin_try(self, request: web.Request) -> web.Response:
+        """Begin to try the buses that a draft adds or changes."""
+        draft = (await read_form(request)).get("id", "")
+        if (problem := await self._view.try_draft(draft)) is not None:
+            return await self.overview(request, problem=problem, status=409)
+        return redirect(f"{DRAFT}?id={draft}#try")
 
     async def discard(self, request: web.Request) -> web.Response:
         """Forget a draft."""
-        self._view.discard((await read_form(request)).get("id", ""))
+        await self._view.discard((await read_form(request)).get("id", ""))
         return redirect(PAGE)
 
     async def undo(self, request: web.Request) -> web.Response:
         """Go one step back, once that is confirmed."""
         fields = await read_form(request)
         if fields.get("confirm") != "yes":
-            return await self._overview(request, step="undo")
+            return await self.overview(request, step="undo")
         saved: Saved = await self._view.undo(by=_asked_by(request))
         if saved.problem is not None:
-            return await self._overview(request, problem=saved.problem, status=409)
+            return await self.overview(request, problem=saved.problem, status=409)
         return redirect(f"{PAGE}#changed")
 
     async def begin_anew(self, request: web.Request) -> web.Response:
         """Build the gateway anew with what was saved."""
         await read_form(request)
         self._view.begin_anew(by=_asked_by(request))
-        return await self._overview(request, step="begins")
+        return await self.overview(request, step="begins")
 
     async def _draft(self, draft: str) -> ConfigurationDraft | None:
         try:
@@ -145,27 +153,48 @@ class ConfigurationRoutes:
         except NotEditable:
             return None
 
-    async def _overview(
+    async def overview(
         self, request: web.Request, *, problem: str | None = None, step: str = "", status: int = 200
     ) -> web.Response:
-        return await self._respond(
-            request, "configuration", status, file=await self._view.file(), problem=problem, step=step, run_id=self._run_id()
+        """Respond with what is configured, at one step of what it offers."""
+        try:
+            sections = await self._view.sections()
+        except NotEditable:
+            sections = ()  # the page says why
+        return await self.respond(
+            request,
+            "configuration",
+            status,
+            file=await self._view.file(),
+            problem=problem,
+            step=step,
+            run_id=self._run_id(),
+            sections=sections,
+            written_place=written_place,
         )
 
     async def _text_page(
         self, request: web.Request, file: ConfigurationFile, draft: ConfigurationDraft | None, *, status: int = 200
     ) -> web.Response:
         marked = _marked(draft) if draft is not None else {"lines": (), "elsewhere": (), "mistakes": (), "warnings": ()}
-        return await self._respond(request, "configuration_text", status, file=file, draft=draft, **marked)
+        return await self.respond(request, "configuration_text", status, file=file, draft=draft, **marked)
 
     async def _draft_page(
         self, request: web.Request, draft: ConfigurationDraft, *, problem: str | None = None, status: int = 200
     ) -> web.Response:
-        return await self._respond(
-            request, "configuration_draft", status, draft=draft, file=await self._view.file(), problem=problem, **_marked(draft)
+        return await self.respond(
+            request,
+            "configuration_draft",
+            status,
+            draft=draft,
+            trial_marks=TRIAL_MARKS,
+            file=await self._view.file(),
+            problem=problem,
+            **_marked(draft),
         )
 
-    async def _respond(self, request: web.Request, kind: str, status: int, **more: object) -> web.Response:
+    async def respond(self, request: web.Request, kind: str, status: int, **more: object) -> web.Response:
+        """Respond with one of the pages of the configuration."""
         html = self._renderer.document(
             PageAddress(kind),
             RenderedPage("Configuration", {}),

@@ -63,12 +63,12 @@ class ConfigurationApi:
 
     async def check_configuration(self, request: web.Request) -> web.Response:
         """Respond with what is wrong with a text."""
-        draft = await self._checked(request)
+        draft = await self._checked(request, plans=False)
         return draft if isinstance(draft, web.Response) else api_response(_mistakes(draft))
 
     async def plan_configuration(self, request: web.Request) -> web.Response:
         """Respond with what a text would change."""
-        draft = await self._checked(request)
+        draft = await self._checked(request, plans=True)
         if isinstance(draft, web.Response):
             return draft
         plan = draft.plan
@@ -91,7 +91,7 @@ class ConfigurationApi:
         """Save a text and put it into effect."""
         wanted = await read_large_json(request, ConfigurationReplacement, most_bytes=MOST_BODY_BYTES)
         try:
-            draft = await self._view.check(wanted.text)
+            draft = await self._view.check(wanted.text, plans=False)
         except TextTooLarge as error:
             return api_response(ErrorResponse(error=str(error)), status=413)
         except NotEditable as error:
@@ -112,10 +112,10 @@ class ConfigurationApi:
         self._view.begin_anew(by=_asked_by(request))
         return action_response(None)
 
-    async def _checked(self, request: web.Request) -> ConfigurationDraft | web.Response:
+    async def _checked(self, request: web.Request, *, plans: bool) -> ConfigurationDraft | web.Response:
         wanted = await read_large_json(request, ConfigurationText, most_bytes=MOST_BODY_BYTES)
         try:
-            return await self._view.check(wanted.text)
+            return await self._view.check(wanted.text, plans=plans)
         except TextTooLarge as error:
             return api_response(ErrorResponse(error=str(error)), status=413)
         except NotEditable as error:
