@@ -35,6 +35,11 @@ window.lookAtPage = {
   async lookedAt(rules) {
     return [...this.overflows(), ...this.cut(), ...(await this.breaks(rules))];
   },
+  // How often Tab is pressed from the element with the focus to this one; negative for Shift and Tab.
+  stepsTo(wanted) {
+    const usable = this.usable();
+    return usable.indexOf(wanted) - usable.indexOf(document.activeElement);
+  },
   // From here on, remember each element that gets the focus, and whether one sees it.
   watchFocus() {
     this.focused = new Map();

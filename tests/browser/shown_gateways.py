@@ -84,10 +84,23 @@ def unclaimed():
     return view
 
 
+class KeyChange:
+    """Takes any key, and notes it."""
+
+    def __init__(self):
+        self.entered = []
+
+    def refusal(self):
+        return None
+
+    async def change(self, entered):
+        self.entered.append(entered)
+
+
 def unregistered():
     """Return a gateway whose key the cloud refuses, and that finds no bus."""
     view = fake_view.FakeView()
-    view.key_change.refusal = lambda: None
+    view.key_change = KeyChange()
     view.gateway = view.gateway.model_copy(
         update={
             "is_registered": False,

@@ -1,0 +1,168 @@
+"""Every action in Debian's Chromium: once with the keyboard alone, and once without scripts; and that the gateway was told."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from action_table import ACTIONS, Enter, Offer, Press
+from shown_gateways import SETUP_STATES, STATES, plant, served
+
+pytestmark = [pytest.mark.enable_socket, pytest.mark.asyncio(loop_scope="module")]
+
+PHONE, DESK = {"width": 360, "height": 740}, {"width": 1400, "height": 900}
+FRESH = STATES | SETUP_STATES | {"plant": lambda: plant(children=1)}
+
+@pytest.mark.parametrize("states", [STATES, SETUP_STATES], ids=["running", "set-up"])
+async def test_the_table_has_every_action_that_is_registered(states):
+    async with served(next(iter(states.values()))()) as server:
+        forms = {one.resource.canonical for one in server._routes._needs if one.method == "POST"}
+        forms = {one for one in forms if not one.startswith("/api/")}
+        assert forms - set(PATHS) == set(), "add an action to tests/browser/action_table.py"
+
+
+PATHS = {
+    "/login": "sign in",
+    "/logout": "sign out",
+    "/language": "choose a language",
+    "/waiting/{id}/{action}": "admit",
+    "/waiting/{id}/admit-as": "admit under a model",
+    "/{kind}/{id}/name": "rename a child",
+    "/buses/{id}/{action}": "search a bus",
+    "/{kind}/{id}/try": "try a bus now",
+    "/cloud/try": "try the cloud now",
+    "/devices/{id}/look": "read all values",
+    "/children/{id}/commands/{command}": "send a command",
+    "/children/{id}/retire": "retire",
+    "/children/{id}/replace": "replace",
+    "/several/{kind}": "ignore several",
+    "/identity/{decision}": "decide about the identity",
+    "/cloud/key": "enter another key",
+    "/logs/level": "set the level of the log",
+    "/maintenance/bundle": "collect diagnostics",
+    "/maintenance/notifications": "test the notifications",
+    "/maintenance/backup": "make a backup",
+    "/maintenance/restore": "restore",
+    "/maintenance/restore/confirm": "restore",
+    "/maintenance/restore/cancel": "do not restore",
+    "/maintenance/restart": "restart",
+    "/setup": "answer the set-up",
+    "/setup/save": "write the configuration",
+    "/setup/key": "write the key alone",
+    "/setup/search": "search again",
+    "/setup/bus": "add a bus",
+    "/setup/bus/{number}/remove": "remove a bus",
+    "/setup/file": "correct the file",
+}
+"""Which action sends the form of each address."""
+
+
+@pytest.mark.parametrize("has_script", [True, False], ids=["keyboard", "no script"])
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
+async def test_an_action_is_done(browser, action, has_script, sign_in, complaints_of, look_at_page):
+    view = FRESH[action.state]()
+    view.done.clear()
+    async with served(view) as server:
+        context = await browser.new_context(
+            base_url=server.address, viewport=DESK if has_script else PHONE, java_script_enabled=has_script, locale="en-GB",
+            bypass_csp=has_script,
+        )  # fmt: skip
+        if action.is_signed_in:
+            await sign_in(context, server.address)
+        tab = await context.new_page()
+        tab.set_default_timeout(15_000)
+        complaints, sent = complaints_of(tab), []
+        tab.on("request", lambda one: sent.append(one.url.removeprefix(server.address)) if one.method == "POST" else None)
+        hand = Keyboard(tab, look_at_page) if has_script else Mouse(tab)
+        await tab.goto(action.path)
+        if action.saves:
+            async with tab.expect_download() as download:
+                await take(hand, action.steps)
+            assert Path(await (await download.value).path()).read_bytes().startswith(action.saves)
+        else:
+            await take(hand, action.steps)
+        await tab.wait_for_selector(action.then)
+        forms = [canonical for path in sent for canonical in [route_of(server, path)] if PATHS.get(canonical)]
+        async with asyncio.timeout(15):
+            while not action.done(view):  # noqa: ASYNC110 - a view sets no event
+                await asyncio.sleep(0.05)
+        assert {path for path, name in PATHS.items() if name == action.name} <= set(forms)
+        assert [one for one in complaints if "409" not in one and "429" not in one] == []
+        await context.close()
+
+
+def route_of(server, url):
+    path = url.partition("?")[0]
+    routes = [one for one in server._routes._needs if one.method == "POST"]
+    return next((one.resource.canonical for one in routes if one.resource._match(path) is not None), None)
+
+
+async def take(hand, steps):
+    for step in steps:
+        match step:
+            case Press():
+                await hand.press(step.selector)
+            case Enter():
+                await hand.enter(step.selector, step.text)
+            case Offer():
+                await hand.offer(step.selector, step.content)
+
+
+class Mouse:
+    """A person at a browser without scripts."""
+
+    def __init__(self, tab):
+        self._tab = tab
+
+    async def press(self, selector):
+        await self._tab.click(selector)
+
+    async def enter(self, selector, text):
+        field = self._tab.locator(selector)
+        options = [one for one in await field.locator("option").all_inner_texts() if one.startswith(text)]
+        await (field.select_option(label=options[0]) if options else field.fill(text))
+
+    async def offer(self, selector, content):
+        await self._tab.set_input_files(selector, {"name": "a.backup", "mimeType": "application/octet-stream", "buffer": content})
+
+
+class Keyboard:
+    """A person who has no mouse: everything is reached by Tab, and pressed by Enter or the space bar."""
+
+    def __init__(self, tab, look_at_page):
+        self._tab = tab
+        self._look_at_page = look_at_page
+
+    async def _reach(self, selector):
+        """Press Tab as often as it takes to come to the element."""
+        await self._tab.wait_for_load_state()
+        wanted = await self._tab.locator(selector).element_handle()
+        await self._tab.evaluate(self._look_at_page)
+        steps = await self._tab.evaluate("(one) => lookAtPage.stepsTo(one)", wanted)
+        backwards, count = "Shift+Tab" if steps < 0 else "Tab", abs(steps)
+        for _ in range(count):
+            await self._tab.keyboard.press(backwards)
+        for _ in range(20):  # one of several radio buttons takes the focus for all
+            if await wanted.evaluate("(one) => one === document.activeElement"):
+                return wanted
+            await self._tab.keyboard.press("Tab")
+        focused = await self._tab.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+        raise AssertionError(f"Tab does not reach {selector}; it comes to {focused}")
+
+    async def press(self, selector):
+        wanted = await self._reach(selector)
+        is_box = await wanted.evaluate("(one) => ['checkbox', 'radio'].includes(one.type)")
+        await self._tab.keyboard.press("Space" if is_box else "Enter")
+
+    async def enter(self, selector, text):
+        wanted = await self._reach(selector)
+        if await wanted.evaluate("(one) => one.tagName !== 'SELECT'"):
+            await self._tab.keyboard.press("Control+A")
+        await self._tab.keyboard.type(text)
+
+    async def offer(self, selector, content):
+        await self._reach(selector)
+        async with self._tab.expect_file_chooser() as chooser:
+            await self._tab.keyboard.press("Enter")
+        await (await chooser.value).set_files({"name": "a.backup", "mimeType": "application/octet-stream", "buffer": content})
