@@ -11,6 +11,8 @@ from shown_gateways import METER, MODEL, XIAOMI, child_path, command_path
 from gateway.status.model import encode_id
 
 UNIT_44 = "mac:unit 44"
+KEY = "0f0e0d0c-1111-4222-8333-444455556666"
+ANSWERS = {"hardware_key": KEY, "name": "Cellar", "model-inverter": MODEL, "choice-inverter": "admit"}
 CHILD_NAME = f"#name-{encode_id(METER)}"
 
 
@@ -75,15 +77,16 @@ ACTIONS = (
             Press(f"#w-{encode_id(UNIT_44)} >> text=Save")), "text=Boiler", noted("rename", UNIT_44, "Boiler")),
     Action("rename a child", child_path(), (Press("summary:has-text('Rename')"), Enter(CHILD_NAME, "Boiler"), Press("text=Save")),
            "h1:has-text('Boiler')", noted("rename", METER, "Boiler")),
-    Action("search a bus", BUS, (Press("text=Search for new devices now"),), "h1:has-text('hci0')", noted("rescan", "ble", "hci0")),
+    Action("search a bus", BUS, (Press("text=Search for new devices now"),), "h1:has-text('hci0')",
+           noted("rescan", "ble", "hci0")),
     Action("try a bus now", LOST, (Press("text=Try now"),), "text=it still refuses", noted("try", "bus")),
     Action("try a device now", child_path("sn:acme/Chiller 2"), (Press("text=Try now"),), "text=it still refuses",
            noted("try", "child", "sn:acme/Chiller 2")),
     Action("try the cloud now", "/", (Press("text=Try now"),), "text=it still refuses", noted("try", "cloud"), "cut off"),
     Action("read all values", f"/devices/{encode_id(METER)}/look", (Press("text=Read all values"),), "#look >> text=230.1",
            noted("look", METER, "read")),
-    Action("check the identity", f"/devices/{encode_id(METER)}/look", (Press("text=Check the identity"),), "#look >> text=the same",
-           noted("look", METER, "identify")),
+    Action("check the identity", f"/devices/{encode_id(METER)}/look", (Press("text=Check the identity"),),
+           "#look >> text=the same", noted("look", METER, "identify")),
     Action("send a command", command_path("identify"), (Press("form.command button"),), "#runs >> text=it is done",
            noted("command", METER, "identify")),
     Action("set a point", child_path(), (Press("a[aria-label^='Set Active power']"), Enter("#field-1", "20,5"),
@@ -102,9 +105,10 @@ ACTIONS = (
     Action("retire several", "/several/children",
            (Press("input[name=chosen] >> nth=0"), Press("text=Retire and keep"), Press("text=Retire 1 device")),
            "text=0 of 1 done", noted("retire")),
-    Action("decide about the identity", "/", (Press("text=This machine replaces"),), "h1, h2", noted("identity", "keep"), "cut off"),
-    Action("enter another key", "/cloud/key", (Enter("#key", "0f0e0d0c-1111-4222-8333-444455556666"), Press("main button")),
-           "nav >> text=Overview", lambda view: view.key_change.entered == ["0f0e0d0c-1111-4222-8333-444455556666"],
+    Action("decide about the identity", "/", (Press("text=This machine replaces"),), "h1, h2", noted("identity", "keep"),
+           "cut off"),
+    Action("enter another key", "/cloud/key", (Enter("#key", KEY), Press("main button")),
+           "nav >> text=Overview", lambda view: view.key_change.entered == [KEY],
            "unregistered"),
     Action("set the level of the log", "/logs", (Enter("select[name=level] >> nth=-1", "warn"), Press("text=Set the level")),
            "h1:has-text('Logs')", lambda view: view.logs.was_set == [("warning", 15)]),
@@ -127,10 +131,9 @@ ACTIONS = (
     Action("restart", "/maintenance", (Press("text=Restart …"), Press("text=Restart now")), "text=comes back by itself",
            lambda view: view.maintenance.restarts == 1),
     Action("answer the set-up", "/",
-           (Enter("#hardware_key", "0f0e0d0c-1111-4222-8333-444455556666"), Enter("#name", "Cellar"), Enter("#model-inverter", MODEL),
-            Press("text=Check and continue")), "h1:has-text('Check and start')",
-           lambda view: {"name": "Cellar", "model-inverter": MODEL, "choice-inverter": "admit"}.items() <= view.done[-1][1].items(),
-           "set-up"),
+           (Enter("#hardware_key", KEY), Enter("#name", "Cellar"), Enter("#model-inverter", MODEL),
+            Press("text=Check and continue")),
+           "h1:has-text('Check and start')", lambda view: ANSWERS.items() <= view.done[-1][1].items(), "set-up"),
     Action("write the configuration", "/setup/review", (Press("text=Write it and start"),), "h1",
            noted("save", {"revision": "abc123"}), "set-up"),
     Action("write the key alone", "/setup/review", (Press("text=Write the key there now"),), "h1:has-text('Check and start')",

@@ -68,7 +68,9 @@ VISITS = (
     Visit("command", command_path("set_limit")),
     Visit("command without parameters", command_path("identify")),
     Visit("dangerous command", command_path("open_contactor")),
-    Visit("command with a wrong value", command_path("set_limit"), steps=(("#field-1", "40"), "form.command button"), answers=422),
+    Visit(
+        "command with a wrong value", command_path("set_limit"), steps=(("#field-1", "40"), "form.command button"), answers=422
+    ),
     Visit("command to be confirmed", command_path("open_contactor"), steps=(("#field-1", "20"), "form.command button")),
     Visit("look", f"/devices/{encode_id(METER)}/look"),
     Visit("look at a found device", f"/devices/{encode_id(XIAOMI)}/look"),

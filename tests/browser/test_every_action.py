@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.enable_socket, pytest.mark.asyncio(loop_scope="module"
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1400, "height": 900}
 FRESH = STATES | SETUP_STATES | {"plant": lambda: plant(children=1)}
 
+
 @pytest.mark.parametrize("states", [STATES, SETUP_STATES], ids=["running", "set-up"])
 async def test_the_table_has_every_action_that_is_registered(states):
     async with served(next(iter(states.values()))()) as server:
@@ -79,7 +80,8 @@ async def test_an_action_is_done(browser, action, has_script, sign_in, complaint
         if action.saves:
             async with tab.expect_download() as download:
                 await take(hand, action.steps)
-            assert Path(await (await download.value).path()).read_bytes().startswith(action.saves)
+            saved = Path(await (await download.value).path())
+            assert saved.read_bytes().startswith(action.saves)  # noqa: ASYNC240 - a test
         else:
             await take(hand, action.steps)
         await tab.wait_for_selector(action.then)
