@@ -46,7 +46,7 @@
       cursor: { y: false, drag: { x: true, y: false } },
       scales: { x: { time: true, range: () => chosen || wholeRange() }, y: {}, second: {} },
       axes: [
-        { ...axis, space: span > 90000 ? 90 : 70, values: (self, ticks) => ticks.map(tick) },
+        { ...axis, size: 30, space: span > 90000 ? 90 : 70, values: (self, ticks) => ticks.map(tick) },
         { ...axis, size: 64, stroke: two ? colour("--line-1") : axis.stroke },
         ...(two ? [{ ...axis, scale: "second", side: 1, size: 64, stroke: colour("--line-2"), grid: { show: false } }] : []),
       ],
