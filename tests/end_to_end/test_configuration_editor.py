@@ -132,7 +132,7 @@ async def test_a_value_is_changed_live_and_the_file_keeps_its_comments_secrets_r
         assert stat.S_IMODE(site.file.stat().st_mode) == 0o600
         assert "telemetry_every = 5" in site.file.with_name("gateway.toml.before").read_text()
         after = await read(running)
-        assert after["change"]["by"] == "administrator by the API"
+        assert after["change"]["by"] == "administrator (API)"
         assert (after["change"]["what"], after["can_undo"]) == ("cloud.telemetry_every", True)
         await asyncio.sleep(0.5)
         assert "restart" not in ((await running.parts.view.snapshot()).gateway.notice or "")
@@ -142,7 +142,7 @@ async def test_a_value_is_changed_live_and_the_file_keeps_its_comments_secrets_r
         assert "telemetry_every = 7" in site.file.with_name("gateway.toml.before").read_text()
         async with running.http.get("/api/v1/events?kind=configuration") as answer:
             events = [one["text"] for one in (await answer.json())["events"]]
-        assert "changed by administrator by the API: cloud.telemetry_every" in events
+        assert "changed by administrator (API): cloud.telemetry_every" in events
 
 
 async def form(gateway, path, **fields):

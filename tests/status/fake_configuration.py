@@ -6,9 +6,14 @@ from gateway.status.configuration_view import (
     AppliedChange,
     ConfigurationDraft,
     ConfigurationFile,
+    ConfigurationForm,
     ConfigurationPlan,
+    ConfigurationSection,
     DiffLine,
     Effect,
+    FormField,
+    FormPart,
+    FormRow,
     PlannedPart,
     Saved,
     TextMistake,
@@ -37,7 +42,7 @@ class FakeConfiguration:
     def __init__(self):
         self.text = TEXT
         self.saved, self.undone, self.begun = [], [], []
-        self.drafts = {}
+        self.drafts, self.answers, self.removed, self.wrong = {}, {}, [], set()
         self.problem = self.fix = None
         self.change = None
         self.restart_keys = ()
@@ -111,3 +116,46 @@ class FakeConfiguration:
 
     def begin_anew(self, *, by):
         self.begun.append(by)
+
+    async def sections(self, *, draft=None):
+        return (
+            ConfigurationSection(
+                name="plant <b>", at=("adapter", 0), description="[[adapter]] of type modbus", facts="1 host", can_remove=True
+            ),
+            ConfigurationSection(name="modbus", at=("adapter", 1), description="", facts="", kind="modbus"),
+            ConfigurationSection(name="cloud", at=("cloud",), description="which cloud", facts="hardware key"),
+        )
+
+    async def form(self, at, *, draft=None, kind=""):
+        if tuple(at) not in (("cloud",), ("adapter", 0)):
+            return None
+        fields = (
+            FormField(
+                key="telemetry_every", kind="number", description="telemetry interval in seconds", value="60", is_set=True,
+                default="30", minimum="5", maximum="120", unit="s",
+            ),
+            FormField(key="hardware_key", kind="secret", description="the <i>secret</i>", value="", is_set=True),
+            FormField(key="may", kind="choice", description="rights", value="", is_set=False, choices=("observe", "command")),
+            FormField(key="incidents", kind="boolean", description="whether", value="", is_set=False, default="true"),
+            FormField(key="file_hosts", kind="lines", description="hosts", value="a\nb", is_set=True),
+            FormField(
+                key="entry_url", kind="text", description="server", value="https://x", is_set=True,
+                from_elsewhere="the environment",
+            ),
+        )  # fmt: skip
+        rows = [FormRow(name=f"192.168.1.{number} <i>", at=("adapter", 0, "hosts", number)) for number in range(30)]
+        parts = (FormPart(key="hosts", description="TCP hosts", rows=rows, new_at=("adapter", 0, "hosts", 30)),)
+        return ConfigurationForm(
+            at=tuple(at), title="cloud <b>", fields=fields, parts=parts if at[0] == "adapter" else (), etag="tag-1", draft=draft,
+            is_new=False, mistakes={"telemetry_every": ["has to be less <b>"]} if draft in self.wrong else {},
+        )  # fmt: skip
+
+    async def fill_in(self, at, answers, *, draft, etag, kind=""):
+        self.answers = dict(answers)
+        if answers.get("telemetry_every") == "x":
+            return {"telemetry_every": "has to be a number"}
+        return await self.edit(TEXT)
+
+    async def remove(self, at, *, draft, etag):
+        self.removed.append(tuple(at))
+        return await self.edit(TEXT)

@@ -7,8 +7,8 @@ import pytest
 from gateway.status.auth.tokens import Role
 
 pytestmark = pytest.mark.enable_socket
-PAGES = ("/configuration", "/configuration/text", "/configuration/draft?id=draft-1")
-ACTIONS = ("text", "check", "draft/save", "draft/discard", "undo", "restart")
+PAGES = ("/configuration", "/configuration/text", "/configuration/draft?id=draft-1", "/configuration/form?at=cloud")
+ACTIONS = ("text", "check", "form", "form/remove", "draft/save", "draft/try", "draft/discard", "undo", "restart")
 API = ("check", "plan", "undo", "restart")
 
 
@@ -61,9 +61,9 @@ async def test_a_wrong_text_comes_back_with_its_mistakes_and_a_right_one_shows_w
         assert words in html
     status, html = await post(page, "draft/save", {"id": "draft-1"})
     assert status == 200
-    assert "administer on the page" in html
+    assert "administer (page)" in html
     assert "not in effect yet" in html
-    assert view.configuration.saved == [("[cloud]\n", "administer on the page")]
+    assert view.configuration.saved == [("[cloud]\n", "administer (page)")]
     assert (await post(page, "draft/save", {"id": "draft-1"}))[0] == 409
     assert (await text_of(page, "/configuration/draft?id=<b>"))[0] == 409
 
@@ -73,9 +73,9 @@ async def test_a_step_back_is_compared_and_confirmed_first(page, view):
     assert (status, "Go one step back?" in html, view.configuration.undone) == (200, True, [])
     assert "telemetry_every = 60" in html
     assert (await post(page, "undo", {"confirm": "yes"}))[0] == 200
-    assert view.configuration.undone == ["administer on the page"]
+    assert view.configuration.undone == ["administer (page)"]
     status, html = await post(page, "restart")
-    assert (status, "comes back by itself" in html, view.configuration.begun) == (200, True, ["administer on the page"])
+    assert (status, "comes back by itself" in html, view.configuration.begun) == (200, True, ["administer (page)"])
 
 
 async def test_a_file_that_cannot_be_written_is_said_before_anybody_types(page, view):
@@ -86,6 +86,30 @@ async def test_a_file_that_cannot_be_written_is_said_before_anybody_types(page, 
         assert "remove :ro" in html
     assert "readonly" in html
     assert "<button>Check" not in html
+
+
+async def test_a_form_has_no_secret_shows_origins_and_takes_what_was_entered(page, view):
+    status, html = await text_of(page, "/configuration/form?at=cloud")
+    assert status == 200
+    for words in (
+        "5 to 120",
+        "the &lt;i&gt;secret",
+        "set; enter a new one",
+        "Comes from <bdi>the environment",
+        "30 when left out",
+    ):
+        assert words in html, words
+    fields = {"at": "cloud", "etag": "tag-1", "f.telemetry_every": "x", "tick.incidents": "1", "f.hardware_key": "my-secret"}
+    status, html = await post(page, "form", fields)
+    assert (status, "has to be a number" in html, 'value="x"' in html) == (422, True, True)
+    assert "my-secret" not in html
+    assert view.configuration.answers == {"telemetry_every": "x", "hardware_key": "my-secret", "incidents": "false"}
+    assert (await post(page, "form", fields | {"f.telemetry_every": "9", "f.incidents": "true"}))[0] == 200
+    assert view.configuration.answers["incidents"] == "true"
+    assert (await post(page, "form/remove", {"at": "adapter/#0/hosts/#2", "back": "adapter/#0", "etag": "tag-1"}))[0] == 200
+    assert view.configuration.removed == [("adapter", 0, "hosts", 2)]
+    assert (await text_of(page, "/configuration/form?at=nothing"))[0] == 404
+    assert (await post(page, "form", {"at": "nothing"}))[0] in (404, 200)
 
 
 @pytest.mark.parametrize("body", [{}, {"text": 1}, {"text": "a", "more": 1}, [], None])
@@ -112,7 +136,7 @@ async def test_the_api_checks_plans_saves_and_refuses_like_the_page(page, view):
         assert answer.status == 409
     async with page.http.post(f"{api}/plan", json={"text": "a"}, headers=page.bearer) as answer:
         assert [part["effect"] for part in (await answer.json())["parts"]] == ["at once", "reopens", "restart"]
-    assert view.configuration.saved == [("a", "administer by the API")]
+    assert view.configuration.saved == [("a", "administer (API)")]
 
 
 @pytest.mark.parametrize(("width", "has_scripts", "scheme"), [(360, False, "dark"), (1400, True, "light")])
@@ -148,5 +172,5 @@ async def test_a_browser_corrects_a_text_sees_what_it_changes_saves_and_undoes_i
         await tab.get_by_role("button", name="Compare, and go one step back").click()
         await tab.get_by_role("button", name="Go one step back now").click()
         await tab.get_by_role("heading", name="Latest change").wait_for()
-        assert view.configuration.undone == ["administer on the page"]
+        assert view.configuration.undone == ["administer (page)"]
         assert [text for text in complaints if not re.search("422", text)] == []

@@ -27,6 +27,7 @@ AFTER_FIRST_SECONDS: Final = 2.0
 """A device that answers shows that the bus works; others have so long."""
 AT_A_TIME: Final = 8
 MOST_TRIED: Final = 64
+MOST_TOLD: Final = 8
 SHOWN_DEVICES: Final = 5
 STOP_SECONDS: Final = 3.0
 
@@ -88,9 +89,17 @@ class BusTrials:
             return
         if not buses:
             self._show(entry, "", TrialState.FAILS, "None of its ports, hosts or radios is there right now.")
-        for bus in buses[MOST_TRIED:]:
-            self._show(entry, bus.bus, TrialState.QUIET, f"Not tried: {MOST_TRIED} buses of an entry are tried at most.")
-        await asyncio.gather(*(self._try_or_tell(entry, bus, is_fresh=bus.bus in fresh) for bus in buses[:MOST_TRIED]))
+        users = {label: (key, label) for key, label in self._fleet.supervisors}
+        tried = [bus for bus in buses if bus.bus in fresh or bus.bus not in users]
+        used = [bus.bus for bus in buses if bus.bus not in fresh and bus.bus in users]
+        for label in used[:MOST_TOLD]:
+            self._tell(entry, label, users[label])
+        if len(used) > MOST_TOLD:
+            self._show(entry, f"{len(used) - MOST_TOLD} others", TrialState.IN_USE, "The gateway serves them already.")
+        if len(tried) > MOST_TRIED:
+            others = f"{len(tried) - MOST_TRIED} others"
+            self._show(entry, others, TrialState.QUIET, f"Not tried: {MOST_TRIED} buses of an entry are tried at most.")
+        await asyncio.gather(*(self._try_in_turn(entry, bus) for bus in tried[:MOST_TRIED]))
 
     async def _fresh_labels(self, entry: AdapterSettings, table: Mapping[str, Any], claimed: set[str]) -> set[str]:
         """Return the labels of the buses with a host or port that no running entry has."""
@@ -107,14 +116,17 @@ class BusTrials:
             return {bus.bus for bus in await list_present_buses(self._adapters[entry.type], part)}
         return set()
 
-    async def _try_or_tell(self, entry: AdapterSettings, bus: CheckedAdapter, *, is_fresh: bool) -> None:
-        user = next((key for key in self._fleet.supervisors if key[1] == bus.bus), None)
-        if user is not None and not is_fresh and self._fleet.supervisors[user].problem is None:
-            answering, known = self._count(user)
-            seen = f"{answering} of {known} devices answer" if known else "it has no device yet"
-            text = f"The gateway has it open itself, so it is not opened a second time: {seen}. It is watched once this is saved."
-            self._show(entry, bus.bus, TrialState.IN_USE, text)
+    def _tell(self, entry: AdapterSettings, label: str, user: tuple[str, str]) -> None:
+        """Tell what the gateway knows of a bus that it serves itself."""
+        if (problem := self._fleet.supervisors[user].problem) is not None:
+            self._show(entry, label, TrialState.FAILS, f"The gateway tries to open it itself: {problem.rstrip('.')}.")
             return
+        answering, known = self._count(user)
+        seen = f"{answering} of {known} devices answer" if known else "it has no device yet"
+        text = f"The gateway has it open itself, so it is not opened a second time: {seen}. It is watched once this is saved."
+        self._show(entry, label, TrialState.IN_USE, text)
+
+    async def _try_in_turn(self, entry: AdapterSettings, bus: CheckedAdapter) -> None:
         self._show(entry, bus.bus, TrialState.RUNS, "Waits for its turn.")
         async with self._places:
             await self._try(entry, bus)

@@ -14,6 +14,8 @@ from gateway.config.toml_editing import EditedToml, NotEditable, Place, toml_of,
 from gateway.status.configuration_view import ConfigurationForm, ConfigurationSection, FormField, FormPart, FormRow, TextMistake
 from gateway.url_secrets import MASK, without_url_user
 
+ENTRY_STEPS: Final = 2
+"""An entry is at `("adapter", 0)`."""
 NEW_MODELS: Final = 3
 """So many empty rows a form for names and values has."""
 NAMING: Final = ("name", "host", "port", "address", "called", "profile")
@@ -64,7 +66,12 @@ class FileForms:
             for kind in self._schema.types
         ]
         return found + [
-            ConfigurationSection(name=name, at=(name,), description=description, facts=_facts(toml.value((name,)) or {}))
+            ConfigurationSection(
+                name=name,
+                at=(name,),
+                description=description.partition(", as a table")[0],
+                facts=_facts(toml.value((name,)) or {}),
+            )
             for name, description in self._schema.sections.items()
         ]
 
@@ -81,6 +88,8 @@ class FileForms:
         if fields is None:
             return None
         value = toml.value(place)
+        if place[0] == "adapter" and len(place) == ENTRY_STEPS:
+            fields = [one for one in fields if one.key != "type"]  # another type is another entry
         asked = [one for one in fields if self._shown_kind(one, toml.value((*place, one.key))) not in TABLES]
         shown = [self._shown(one, toml.value((*place, one.key)), elsewhere.get(dotted((*place, one.key)), "")) for one in asked]
         parts = [self._part(one, place, toml) for one in fields if one not in asked]
@@ -307,8 +316,14 @@ def _facts(table: object) -> str:
     """Return what a table sets, in a few words."""
     if not isinstance(table, Mapping):
         return ""
-    lists = [f"{len(value)} {key}" for key, value in table.items() if isinstance(value, list) and value]
-    keys = [str(key) for key, value in table.items() if not isinstance(value, list) and key not in ("type", "name")]
+    lists = [
+        f"{len(value)} {key.removesuffix('s') if len(value) == 1 else key}"
+        for key, value in table.items()
+        if isinstance(value, list) and value
+    ]
+    keys = [
+        str(key).replace("_", " ") for key, value in table.items() if not isinstance(value, list) and key not in ("type", "name")
+    ]
     more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
     return ", ".join([*lists, *keys[:4]]) + more
 

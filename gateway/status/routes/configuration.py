@@ -20,6 +20,7 @@ from gateway.status.configuration_view import (
     TextTooLarge,
 )
 from gateway.status.declared_routes import DeclaredRoute, get, post
+from gateway.status.languages.texts import gettext, gettext_noop
 from gateway.status.render.configuration import TRIAL_MARKS, lines_near, without_line, written_place
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.render.templates import Templates
@@ -34,7 +35,7 @@ TEXT: Final = f"{PAGE}/text"
 DRAFT: Final = f"{PAGE}/draft"
 
 
-NO_DRAFT: Final = (
+NO_DRAFT: Final = gettext_noop(
     "This draft is not kept any more: it was saved or discarded, the gateway has restarted, or others were begun since."
 )
 
@@ -105,7 +106,7 @@ class ConfigurationRoutes:
         """Respond with what a draft changes."""
         draft = await self._draft(request.query.get("id", ""))
         if draft is None:
-            return await self.overview(request, problem=NO_DRAFT, status=409)
+            return await self.overview(request, problem=gettext(NO_DRAFT), status=409)
         return await self._draft_page(request, draft)
 
     async def save(self, request: web.Request) -> web.Response:
@@ -197,7 +198,7 @@ class ConfigurationRoutes:
         """Respond with one of the pages of the configuration."""
         html = self._renderer.document(
             PageAddress(kind),
-            RenderedPage("Configuration", {}),
+            RenderedPage(gettext("Configuration"), {}),
             await self._snapshots.snapshot(),
             visitor=request[VISITOR],
             path="",
@@ -228,4 +229,4 @@ def _marked(draft: ConfigurationDraft) -> dict[str, object]:
 
 def _asked_by(request: web.Request) -> str:
     """Return who asks, by the name of their token."""
-    return f"{request[VISITOR].token_name or 'somebody'} on the page"
+    return f"{request[VISITOR].token_name or 'somebody'} (page)"

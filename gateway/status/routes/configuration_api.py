@@ -138,4 +138,4 @@ def _shown(mistakes: Sequence[TextMistake]) -> tuple[ConfigurationMistake, ...]:
 
 def _asked_by(request: web.Request) -> str:
     """Return who asks, by the name of their token."""
-    return f"{request[VISITOR].token_name or 'somebody'} by the API"
+    return f"{request[VISITOR].token_name or 'somebody'} (API)"
