@@ -232,11 +232,23 @@ async def test_one_page_too_many_says_that_it_stands_still(browse, page, monkeyp
     assert await window.tab.is_hidden("#stale")
 
 
+COUNT_FORMATS = """
+  window.formatsMade = 0;
+  const Original = Intl.DateTimeFormat;
+  Intl.DateTimeFormat = function (...given) { window.formatsMade += 1; return new Original(...given); };
+  Date.prototype.toLocaleString = () => { throw new Error("makes a format for each time"); };
+"""
+
+
 async def test_a_browser_paints_a_hundred_of_a_thousand_children(browse, view):
     for number in range(1000):
         view.add_child(f"Unit {number}", "10.20.30.40:502", address=str(number))
     window = await browse(DESK)
+    await window.tab.add_init_script(COUNT_FORMATS)
     await window.tab.goto("/")
+    await window.tab.wait_for_selector("#children time[title]")
+    assert 0 < await window.tab.evaluate("formatsMade") < 10, "a format of times is made once, not for each of them"
+    assert window.complaints == []
     await window.tab.wait_for_selector("#children tbody tr")
     assert await window.tab.locator("#children tbody tr").count() == PER_PAGE, "what takes time is the number of rows"
     assert await window.tab.locator("#problems .row").count() <= MAX_PROBLEMS

@@ -30,13 +30,22 @@
 
   const zone = () => ({ gateway: document.body.dataset.zone, utc: "UTC" })[choice.zone];
 
-  const inZone = (at, options) => {
+  const timeFormats = new Map();  // making one takes far longer than using it, and a page has hundreds of times
+
+  const timeFormat = (options) => {
     const locale = choice.numbers || undefined;
     try {
-      return at.toLocaleString(locale, { ...options, timeZone: zone() });
+      return new Intl.DateTimeFormat(locale, { ...options, timeZone: zone() });
     } catch {  // a browser that knows no zones by their offset
-      return at.toLocaleString(locale, { ...options, timeZone: "UTC" });
+      return new Intl.DateTimeFormat(locale, { ...options, timeZone: "UTC" });
     }
+  };
+
+  const inZone = (at, options) => {
+    if (Number.isNaN(at.getTime())) return "";  // an element whose time is not known yet
+    const key = JSON.stringify(options);
+    if (!timeFormats.has(key)) timeFormats.set(key, timeFormat(options));
+    return timeFormats.get(key).format(at);
   };
 
   const absolute = (at) => inZone(at, { dateStyle: "medium", timeStyle: "long" });
@@ -91,6 +100,7 @@
     choice = Object.fromEntries([...form.elements].filter((one) => one.name && one.value).map((one) => [one.name, one.value]));
     try { localStorage.setItem(STORE, JSON.stringify(choice)); } catch { /* it counts until the page is left */ }
     formats.clear();
+    timeFormats.clear();
     for (const time of document.querySelectorAll("time[title]")) time.removeAttribute("title");
     update(document);
     document.dispatchEvent(new CustomEvent("display-changed"));
