@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import re
 import shutil
 import statistics
 import tempfile
@@ -99,7 +100,11 @@ class Load:
 
 def compare() -> Iterator[Comparison]:
     """Look at the page of a gateway with 1,000 children while it works."""
-    with serving(serve_units) as ports, serving(serve_cloud) as entry_url, gateway(ports, entry_url) as running:
+    with (
+        serving(serve_units) as ports,
+        serving(serve_cloud) as entry_url,
+        gateway(dict.fromkeys(ports, UNITS), entry_url) as running,
+    ):
         overview, login = asyncio.run(loads(running.address))
         alone, watched, heard = Span(), Span(), 0
         for _ in range(ROUNDS):
@@ -171,6 +176,7 @@ class Running:
     child: str
     """A child's page, as a path."""
     bus: str
+    """The page of the first bus."""
     pipe: Connection
 
     def span(self, seconds: float) -> Span:
@@ -181,11 +187,16 @@ class Running:
 
 
 @contextmanager
-def gateway(ports: Sequence[int], entry_url: str) -> Iterator[Running]:
-    """Run the gateway and give it once all its children are in the cloud."""
+def gateway(units: Mapping[int, int], entry_url: str) -> Iterator[Running]:
+    """Run the gateway and give it once all its children are in the cloud.
+
+    Args:
+        units: the number of units of each host, by its port.
+        entry_url: where the cloud is.
+    """
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=run_work, args=(partial(whole_gateway, ports, entry_url), theirs), daemon=True)
+    process = spawn.Process(target=run_work, args=(partial(whole_gateway, units, entry_url), theirs), daemon=True)
     process.start()
     theirs.close()  # so that a process that dies is noticed
     try:
@@ -195,10 +206,10 @@ def gateway(ports: Sequence[int], entry_url: str) -> Iterator[Running]:
         process.join(timeout=15)
 
 
-async def whole_gateway(ports: Sequence[int], entry_url: str, told: Connection) -> None:
+async def whole_gateway(units: Mapping[int, int], entry_url: str, told: Connection) -> None:
     """Work until told to wait for no time at all; tell of each span that is asked for."""
     with tempfile.TemporaryDirectory() as folder:
-        configuration = write_configuration(Path(folder), ports, entry_url)
+        configuration = write_configuration(Path(folder), units, entry_url)
         stop = asyncio.Event()
         async with build(configuration, usable(installed())) as running, asyncio.TaskGroup() as group:
             take_in, last, intervals = running.field.sampler.take, dict[str, float](), list[float]()
@@ -213,7 +224,7 @@ async def whole_gateway(ports: Sequence[int], entry_url: str, told: Connection) 
             running.field.sampler.take = note  # type: ignore[method-assign]  # sees each round, of which nothing else tells
             group.create_task(running.run(stop))
             children = running.state.registry.children
-            while sum(record.device_id is not None for record in children.values()) < HOSTS * UNITS:  # noqa: ASYNC110 - no event
+            while sum(record.device_id is not None for record in children.values()) < sum(units.values()):  # noqa: ASYNC110 - no event
                 await asyncio.sleep(0.1)
             await asyncio.sleep(SETTLE_SECONDS)
             shown = await running.view.snapshot()
@@ -230,7 +241,7 @@ async def whole_gateway(ports: Sequence[int], entry_url: str, told: Connection) 
             stop.set()
 
 
-def write_configuration(folder: Path, ports: Sequence[int], entry_url: str) -> Configuration:
+def write_configuration(folder: Path, units: Mapping[int, int], entry_url: str) -> Configuration:
     points = "".join(f'[[points]]\nmetric = "point_{n}"\naddress = {n}\nscale = 0.1\ngroup = "normal"\n' for n in range(POINTS))
     profile = (
         'name = "meter"\nmaker = "Benchmark"\ntitle = "Meter"\nfamily = "power-meter"\nsub_model = "MP"\n'
@@ -241,13 +252,13 @@ def write_configuration(folder: Path, ports: Sequence[int], entry_url: str) -> C
     entry = entry_from(
         {
             "type": "modbus",
-            "hosts": [f"127.0.0.1:{port}" for port in ports],
-            "units": f"1-{UNITS}",
+            "hosts": [f"127.0.0.1:{port}" for port in units],
+            "units": f"1-{min(units.values())}",
             "profiles": [str(folder)],
             "devices": [
                 {"bus": f"127.0.0.1:{port}", "unit": unit, "profile": "meter", "name": f"Meter {unit} of house {house}"}
-                for house, port in enumerate(ports, 1)
-                for unit in range(1, UNITS + 1)
+                for house, (port, count_of_units) in enumerate(units.items(), 1)
+                for unit in range(1, count_of_units + 1)
             ],
         },
         usable(installed()),
@@ -299,8 +310,10 @@ async def open_page(address: str, path: str, heard: Counter[str]) -> AsyncIterat
     """Do what a browser does that has this page open: take its events and, for a child, ask for the chart."""
     async with aiohttp.ClientSession(address) as session:
         async with session.get(path) as answer:
-            await answer.read()
-        work = [asyncio.create_task(take_events(session, path, heard))]
+            seen = re.search('data-version="(\\w+)"', await answer.text())
+        if seen is None:
+            raise RuntimeError(f"{path} is no live page")
+        work = [asyncio.create_task(take_events(session, path, seen[1], heard))]
         if path.startswith("/children/"):
             work.append(asyncio.create_task(draw(session, f"/api/v1{path}/history?metric=point_0")))
         try:
@@ -315,8 +328,10 @@ async def open_page(address: str, path: str, heard: Counter[str]) -> AsyncIterat
             await asyncio.gather(*work, return_exceptions=True)
 
 
-async def take_events(session: aiohttp.ClientSession, path: str, heard: Counter[str]) -> None:
-    async with session.get("/live", params={"at": path}, timeout=aiohttp.ClientTimeout(total=None)) as answer:
+async def take_events(session: aiohttp.ClientSession, path: str, seen: str, heard: Counter[str]) -> None:
+    """Count what is sent after this version of the page, which the browser has."""
+    asked = {"at": path, "seen": seen}
+    async with session.get("/live", params=asked, timeout=aiohttp.ClientTimeout(total=None)) as answer:
         answer.raise_for_status()
         async for part in answer.content.iter_any():
             heard[path] += len(part)
@@ -358,8 +373,9 @@ MEASURED = """() => {
 }"""
 
 
-async def load(browser: Any, address: str) -> Load:
-    context = await browser.new_context(viewport={"width": 1280, "height": 800})
+async def load(browser: Any, address: str, size: tuple[int, int] = (1280, 800)) -> Load:
+    """Load a page as if for the first time, in a window of this size."""
+    context = await browser.new_context(viewport={"width": size[0], "height": size[1]})
     tab = await context.new_page()
     await tab.goto(address)
     measured = await (await tab.wait_for_function(MEASURED)).json_value()
