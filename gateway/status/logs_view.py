@@ -7,21 +7,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from gateway.status.languages.texts import gettext_noop
+
 LEVELS: Final = ("debug", "info", "warning", "error")
 """From the most to the least that is logged."""
 MOST_MINUTES: Final = 24 * 60
 
 PARTS: Final[Mapping[str, str]] = {
-    "cloud": "Cloud",
-    "devices": "Buses and devices",
-    "modbus": "Modbus",
-    "ble": "Bluetooth",
-    "serial": "Serial",
-    "store": "Store",
-    "page": "Status page",
-    "configuration": "Configuration",
-    "gateway": "Gateway",
-    "other": "Others",
+    "cloud": gettext_noop("Cloud"),
+    "devices": gettext_noop("Buses and devices"),
+    "modbus": gettext_noop("Modbus"),
+    "ble": gettext_noop("Bluetooth"),
+    "serial": gettext_noop("Serial"),
+    "store": gettext_noop("Store"),
+    "page": gettext_noop("Status page"),
+    "configuration": gettext_noop("Configuration"),
+    "gateway": gettext_noop("Gateway"),
+    "other": gettext_noop("Others"),
 }
 """The parts of the program that write to the log, with their titles."""
 

@@ -52,7 +52,7 @@ async def test_what_is_downloaded_is_what_was_shown_before_with_its_files_and_si
         assert await text_of(page, "/maintenance/bundle") == (200, "archive 1")
     monkeypatch.setattr(routes, "KEPT_SECONDS", -1.0)
     status, html = await text_of(page, "/maintenance/bundle")
-    assert (status, "Collect again" in html) == (409, True)
+    assert (status, "Collect it again" in html) == (409, True)
 
 
 async def test_a_backup_is_encrypted_with_a_passphrase_that_was_typed_twice(page, view):

@@ -99,7 +99,7 @@ async def test_a_browser_uploads_a_backup_reads_what_it_replaces_and_finds_back(
         await tab.goto("/login?then=/maintenance")
         await tab.fill("#token", page.token)
         await tab.keyboard.press("Enter")
-        await tab.get_by_label("Its passphrase").fill(SECRET)
+        await tab.get_by_label("Passphrase of the backup").fill(SECRET)
         await tab.get_by_label("Backup file").set_input_files(file)
         await tab.get_by_role("button", name="Check the file").click()
         await tab.get_by_role("heading", name="Restore this backup?").wait_for()

@@ -8,11 +8,19 @@ from math import ceil
 from typing import Final
 from urllib.parse import urlencode
 
+from gateway.status.languages.texts import gettext_noop
 from gateway.status.logs_view import LEVELS, PARTS, LogLine, part_of
 
 PER_PAGE: Final = 100
 MOST_PAGES: Final = 1000
 MAX_SEARCH_LENGTH: Final = 100
+
+LEVEL_TEXTS: Final[Mapping[str, str]] = {
+    "debug": gettext_noop("debug"),
+    "info": gettext_noop("info"),
+    "warning": gettext_noop("warning"),
+    "error": gettext_noop("error"),
+}
 
 LEVEL_MARKS: Final[Mapping[str, str]] = {"debug": "deleted", "info": "fine", "warning": "unregistered", "error": "refused"}
 """The CSS class of each level, shared with the child status of the same urgency."""

@@ -21,13 +21,13 @@ from gateway.status.cloud_activity import CommandState
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.languages.catalogue import FOLDER as CATALOGUES
 from gateway.status.languages.language import NAMES
-from gateway.status.languages.texts import current_language, decimal, gettext, localized, written
+from gateway.status.languages.texts import current_language, decimal, gettext, gettext_noop, localized, written
 from gateway.status.logs_view import LEVELS, PARTS, part_of
 from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
 from gateway.status.render.chart_texts import chart_titles, table_points
 from gateway.status.render.events import KIND_TEXTS
-from gateway.status.render.logs import LEVEL_MARKS
+from gateway.status.render.logs import LEVEL_MARKS, LEVEL_TEXTS
 from gateway.status.render.metric_texts import metric_title
 from gateway.status.render.several_texts import SEVERAL_TEXTS
 from gateway.status.render.shown_values import shown_value
@@ -44,6 +44,13 @@ FINDING_MARKS: Final = {
     FindingState.NOT_LOOKED_AT: "deleted",
 }
 """The CSS class of each state, shared with the child status of the same urgency; the most urgent first."""
+
+FINDING_TEXTS: Final = {
+    FindingState.FAULT: gettext_noop("fault"),
+    FindingState.WARNING: gettext_noop("warning"),
+    FindingState.FINE: gettext_noop("fine"),
+    FindingState.NOT_LOOKED_AT: gettext_noop("not looked at"),
+}
 
 
 COMMAND_MARKS: Final = {
@@ -113,6 +120,7 @@ class Templates:
             "log_levels": LEVELS,
             "log_parts": PARTS,
             "log_level_marks": LEVEL_MARKS,
+            "level_texts": LEVEL_TEXTS,
             "log_part_of": part_of,
             "asset": lambda name: assets[name].address,
             "shown_value": shown_value,
@@ -161,6 +169,7 @@ class Templates:
             at=report.at,
             findings=sorted(report.findings, key=lambda finding: order.index(finding.state)),
             marks=FINDING_MARKS,
+            finding_texts=FINDING_TEXTS,
         )
 
     def login(self, sign_in_help: SignInHelp, *, then: str, problem: str | None = None) -> str:

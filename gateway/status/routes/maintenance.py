@@ -12,6 +12,8 @@ from gateway.errors import StoreError
 from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import VISITOR
 from gateway.status.declared_routes import DeclaredRoute, get, post
+from gateway.status.languages.texts import gettext as _
+from gateway.status.languages.texts import localized
 from gateway.status.maintenance_view import SHORTEST_PASSPHRASE, BackupFile, Bundle, MaintenanceView, RestorePlan
 from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.rights import Rights
@@ -63,7 +65,7 @@ class MaintenanceRoutes:
         """Respond with the bundle that was shown."""
         bundle = self._shown_bundle()
         if bundle is None:
-            return await self.respond(request, problem="The archive is too old. Collect it again.", status=409)
+            return await self.respond(request, problem=_("The archive is too old. Collect it again."), status=409)
         return bundle_response(bundle)
 
     async def backup(self, request: web.Request) -> web.StreamResponse:
@@ -71,21 +73,22 @@ class MaintenanceRoutes:
         form = await read_form(request)
         passphrase, again = form.get("passphrase", ""), form.get("again", "")
         if len(passphrase) < SHORTEST_PASSPHRASE:
-            text = f"The passphrase has at least {SHORTEST_PASSPHRASE} characters. No backup was made."
+            least = SHORTEST_PASSPHRASE
+            text = _("The passphrase has at least %(least)s characters. No backup was made.", least=least)
             return await self.respond(request, problem=text, status=400)
         if passphrase != again:
-            return await self.respond(request, problem="The two passphrases differ. No backup was made.", status=400)
+            return await self.respond(request, problem=_("The two passphrases differ. No backup was made."), status=400)
         try:
             async with self._view.backup(passphrase) as file:
                 return await send_backup(request, file)
         except StoreError as error:
-            return await self.respond(request, problem=f"No backup was made: {error}.", status=409)
+            return await self.respond(request, problem=_("No backup was made: %(why)s.", why=localized(str(error))), status=409)
 
     async def restart(self, request: web.Request) -> web.Response:
         """Restart the gateway, once that is confirmed."""
         form = await read_form(request)
         if (problem := self._view.restart_problem) is not None:
-            return await self.respond(request, problem=f"Not restarted: {problem}.", status=409)
+            return await self.respond(request, problem=_("Not restarted: %(why)s.", why=localized(problem)), status=409)
         if form.get("confirm") != "yes":
             return await self.respond(request, step="confirm")
         response = await self.respond(request, step="restarting")

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.status.auth.middleware import VISITOR
 from gateway.status.declared_routes import DeclaredRoute, get, post
+from gateway.status.languages.texts import gettext as _
 from gateway.status.notifications_view import NotificationsView, SendOutcome
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.rights import Rights
@@ -44,7 +45,7 @@ class NotificationRoutes:
     async def _respond(self, request: web.Request, outcomes: Sequence[SendOutcome] | None) -> web.Response:
         html = self._renderer.document(
             PageAddress("notifications"),
-            RenderedPage("Notifications", {}),
+            RenderedPage(_("Notifications"), {}),
             await self._snapshots.snapshot(),
             visitor=request[VISITOR],
             path="",

@@ -12,6 +12,8 @@ from gateway.errors import StoreError
 from gateway.status.auth.forms import read_form
 from gateway.status.auth.sign_in import redirect
 from gateway.status.declared_routes import DeclaredRoute, post
+from gateway.status.languages.texts import gettext as _
+from gateway.status.languages.texts import localized
 from gateway.status.maintenance_view import RestorePlan, RestoreView
 from gateway.status.rights import Rights
 from gateway.status.routes.maintenance import MaintenanceRoutes
@@ -43,14 +45,16 @@ class RestoreRoutes:
         """Take a file, check it, and ask whether it is to be restored."""
         if (request.content_length or 0) > self._view.most_bytes + MULTIPART_BYTES:
             most = self._view.most_bytes >> 20
-            problem = f"Nothing is restored: the file has more than {most} MB, which is more than is taken here."
+            problem = _("Nothing is restored: the file has more than %(most)s MB, which is more than is taken here.", most=most)
             return await self._page.respond(request, problem=problem, status=413)
         if request.content_type != "multipart/form-data":
             raise web.HTTPUnsupportedMediaType
         try:
             plan = await self._checked(request)
         except StoreError as error:
-            return await self._page.respond(request, problem=f"Nothing is restored: {error}.", status=409)
+            return await self._page.respond(
+                request, problem=_("Nothing is restored: %(why)s.", why=localized(str(error))), status=409
+            )
         except ValueError as error:  # no multipart after all
             raise web.HTTPBadRequest from error
         except TimeoutError as error:
@@ -63,7 +67,9 @@ class RestoreRoutes:
         try:
             await self._view.restore(form.get("plan", ""))
         except StoreError as error:
-            return await self._page.respond(request, problem=f"Nothing is restored: {error}.", status=409)
+            return await self._page.respond(
+                request, problem=_("Nothing is restored: %(why)s.", why=localized(str(error))), status=409
+            )
         return await self._page.respond(request, step="restoring")
 
     async def cancel(self, request: web.Request) -> web.Response:
@@ -72,10 +78,14 @@ class RestoreRoutes:
         self._view.cancel()
         return redirect("/maintenance")
 
+    async def _refusal(self, request: web.Request, error: StoreError) -> web.Response:
+        problem = _("Nothing is restored: %(why)s.", why=localized(str(error)))
+        return await self._page.respond(request, problem=problem, status=409)
+
     async def _checked(self, request: web.Request) -> RestorePlan:
         """Read the form up to its file, and have that checked while it arrives."""
         reader, passphrase = await request.multipart(), ""
-        for _ in range(MOST_PARTS):
+        for _number in range(MOST_PARTS):
             async with asyncio.timeout(CHUNK_SECONDS):
                 part = await reader.next()
             if part is None:

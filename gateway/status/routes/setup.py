@@ -11,6 +11,8 @@ from gateway.status.auth.forms import read_form
 from gateway.status.auth.middleware import RIGHTS, VISITOR
 from gateway.status.auth.sign_in import redirect
 from gateway.status.declared_routes import DeclaredRoute, get, post
+from gateway.status.languages.texts import gettext as _
+from gateway.status.languages.texts import localized
 from gateway.status.render.pages import may
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
@@ -147,5 +149,5 @@ class SetupRoutes:
         return self.response("setup_file.html", request, file=file)
 
     def _refusal(self, problem: str, back: str) -> web.Response:
-        html = self._templates.message("Not done", problem, links={"Back": back})
+        html = self._templates.message(_("Not done"), localized(problem), links={_("Back"): back})
         return web.Response(status=409, text=html, content_type="text/html")
