@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from page_table import BUS, LOST
+from page_table import BUS, LOST, PLANT_FORM
 from shown_gateways import METER, MODEL, XIAOMI, child_path, command_path
 
 from gateway.status.model import encode_id
@@ -128,6 +128,23 @@ ACTIONS = (
            (Enter("input[name=passphrase] >> nth=1", "a good passphrase"), Offer("input[name=file]", b"backup of a store"),
             Press("text=Check the file"), Press("text=Do not restore it")), "text=Check the file",
            lambda view: view.restores.cancelled == 1),
+    Action("fill in a form of the configuration", PLANT_FORM,
+           (Enter("input[name='f.telemetry_every']", "45"), Press("text=See what changes")), "h1:has-text('What changes')",
+           lambda view: view.configuration.done == [("filled in", "45")]),
+    Action("remove a host", PLANT_FORM, (Press("button[aria-label^='Remove 192']"),), "text=not saved",
+           lambda view: view.configuration.done == [("removed", ("adapter", 0, "hosts", 0))]),
+    Action("change the text of the configuration and save it", "/configuration/text",
+           (Enter("#text", "[cloud]"), Press("text=Check, and see"), Press("main .choices button.main")), "text=Latest change",
+           lambda view: [text.strip() for text, _ in view.configuration.saved] == ["[cloud]"]),
+    Action("try a configuration", "/configuration/text", (Press("text=Check, and see"), Press("text=Try now")), "#try",
+           lambda view: view.configuration.done == [("tried", "draft-1")]),
+    Action("discard a configuration", "/configuration/text", (Press("text=Check, and see"), Press("text=Discard")),
+           "h1:text-is('Configuration')", lambda view: view.configuration.done == [("discarded", "draft-1")]),
+    Action("go one step back", "/configuration", (Press("text=Compare, and go"), Press("text=Go one step back now")),
+           "h1:text-is('Configuration')", lambda view: len(view.configuration.undone) == 1),
+    Action("restart with the configuration", "/configuration/text",
+           (Press("text=Check, and see"), Press("main .choices button.main"), Press("text=Restart now")),
+           "text=comes back by itself", lambda view: len(view.configuration.begun) == 1),
     Action("restart", "/maintenance", (Press("text=Restart …"), Press("text=Restart now")), "text=comes back by itself",
            lambda view: view.maintenance.restarts == 1),
     Action("answer the set-up", "/",
@@ -144,6 +161,8 @@ ACTIONS = (
            Press("text=Add and search >> nth=0")), "#seen",
            lambda view: view.done[-1][1] == {"what": "modbus-host", "host": "192.168.1.9", "units": ""}, "set-up"),
     Action("remove a bus", "/", (Press("text=Remove 192.168.1.20:502"),), "#seen", noted("remove bus", {"number": 1}), "set-up"),
+    Action("go one step back before the start", "/", (Press("text=Go one step back"),), "h1", noted("undo"),
+           "file with mistakes"),
     Action("correct the file", "/", (Enter("#text", "[gateway]"), Press("text=Check and save")), "h1",
            lambda view: view.done[-1][1]["text"].strip() == "[gateway]", "file with mistakes"),
 )  # fmt: skip

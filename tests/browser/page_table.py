@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from shown_gateways import METER, XIAOMI, child_path, command_path
 
 from gateway.status.model import encode_id
+from gateway.status.render.configuration import written_place
 
 BUS = f"/buses/{encode_id('ble', 'hci0')}"
+PLANT_FORM = f"/configuration/form?{urlencode({'at': written_place(('adapter', 0))})}"
 LOST = f"/buses/{encode_id('meters', '10.20.30.41:502')}"
 
 
@@ -84,6 +87,19 @@ VISITS = (
     Visit("several results that are gone", "/several/result/none", answers=404),
     Visit("maintenance", "/maintenance"),
     Visit("maintenance with diagnostics", "/maintenance", steps=("button:has-text('Collect')",)),
+    Visit("configuration", "/configuration"),
+    Visit("configuration as a form", PLANT_FORM),
+    Visit(
+        "configuration with a wrong answer",
+        PLANT_FORM,
+        steps=(("input[name='f.telemetry_every']", "x"), "button.main"),
+        answers=422,
+    ),
+    Visit("configuration as text", "/configuration/text"),
+    Visit("configuration with mistakes", "/configuration/text", steps=(("#text", "wrong = 1"), "#edit button"), answers=422),
+    Visit("configuration to be saved", "/configuration/text", steps=("#edit button",)),
+    Visit("configuration draft that is gone", "/configuration/draft?id=none", answers=409),
+    Visit("configuration one step back", "/configuration", steps=("text=Compare, and go",)),
     Visit("restart", "/maintenance", steps=("text=Restart …",)),
     Visit("notifications", "/maintenance/notifications"),
     Visit("notifications tested", "/maintenance/notifications", steps=("text=Send a test",)),

@@ -14,6 +14,7 @@ from gateway.causes import Cause
 from gateway.models import Finding
 from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.tokens import Role, Token, digest_of
+from gateway.status.configuration_view import ConfigurationForm, ConfigurationSection, FormField, FormPart, FormRow
 from gateway.status.device_actions import LookKind
 from gateway.status.listening.endpoint import Endpoint
 from gateway.status.model import encode_id
@@ -59,6 +60,52 @@ fake_topology = _beside_the_page("fake_topology")
 fake_events = _beside_the_page("fake_events")
 
 
+class Configuration(fake_view.fake_configuration.FakeConfiguration):
+    """A configuration with a form of one section and one host; what is done with it is noted."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+
+    async def sections(self, *, draft=None):
+        plant = ConfigurationSection(name="plant <b>", at=("adapter", 0), description="a modbus entry", facts="1 host")
+        new = ConfigurationSection(name="modbus", at=("adapter", 1), description="", facts="", kind="modbus")
+        return plant, new
+
+    async def form(self, at, *, draft=None, kind=""):
+        fields = (
+            FormField(
+                key="telemetry_every", kind="number", description="interval", value="60", is_set=True, default="30", unit="s"
+            ),
+            FormField(key="hardware_key", kind="secret", description="the secret", value="", is_set=True),
+            FormField(key="may", kind="choice", description="rights", value="", is_set=False, choices=("observe", "command")),
+            FormField(key="incidents", kind="boolean", description="whether", value="", is_set=False, default="true"),
+            FormField(key="hosts", kind="lines", description="hosts", value="a\nb", is_set=True),
+            FormField(key="url", kind="text", description="", value="https://x", is_set=True, from_elsewhere="the environment"),
+        )
+        rows = (FormRow(name="192.168.1.20 <i>", at=("adapter", 0, "hosts", 0)),)
+        part = FormPart(key="hosts", description="TCP hosts", rows=rows, new_at=("adapter", 0, "hosts", 1))
+        return ConfigurationForm(
+            at=tuple(at), title="plant <b>", fields=fields, parts=(part,), etag="tag-1", draft=draft, is_new=False
+        )
+
+    async def fill_in(self, at, answers, *, draft, etag, kind=""):
+        if answers["telemetry_every"] == "x":
+            return {"telemetry_every": "has to be a number"}
+        self.done.append(("filled in", answers["telemetry_every"]))
+        return await self.edit(self.text)
+
+    async def remove(self, at, *, draft, etag):
+        self.done.append(("removed", tuple(at)))
+        return await self.edit(self.text)
+
+    async def try_draft(self, draft):
+        self.done.append(("tried", draft))
+
+    async def discard(self, draft):
+        self.done.append(("discarded", draft))
+
+
 def plant(*, children=9):
     """Return a plant with something of everything, in which much has happened."""
     view = fake_view.show_plant(children=children)
@@ -71,6 +118,7 @@ def plant(*, children=9):
         SendOutcome("webhook at alerts.example.com", is_sent=False, text="HTTP 503"),
         SendOutcome("e-mail to operations@example.com", is_sent=True, text="250 OK"),
     )
+    view.configuration = Configuration()
     view.device_actions.looks.start(METER, LookKind.READ)
     view.done.clear()
     return view
@@ -247,6 +295,9 @@ class ShownSetup:
     def file_to_correct(self):
         return self.file
 
+    async def undo_file(self):
+        self._note("undo")
+
     async def correct(self, text, stamp):
         self._note("correct", {"text": text, "stamp": stamp})
 
@@ -341,7 +392,11 @@ def file_with_mistakes():
         for number, text in enumerate(["[[adapter]]", 'name = "line"', 'type = "serial"', "baudrate = 9601"], 1)
     )
     shown.file = FileToCorrect(
-        text='[[adapter]]\nname = "line"\ntype = "serial"\nbaudrate = 9601\n', stamp="s1", lines=lines, has_secrets=True
+        text='[[adapter]]\nname = "line"\ntype = "serial"\nbaudrate = 9601\n',
+        stamp="s1",
+        lines=lines,
+        has_secrets=True,
+        has_usable_former=True,
     )
     return shown
 
