@@ -37,11 +37,13 @@ from gateway.host_names import HostName, canonical_host, checked_host_name
 from gateway.models import (
     UPDATE_FIRMWARE,
     Block,
+    BusFact,
     ChildDevice,
     Command,
     CommandResult,
     CommandSpec,
     Confidence,
+    FactSource,
     Finding,
     FindingState,
     FirmwareFile,
@@ -84,7 +86,7 @@ from gateway.profiles.parameters import (
 from gateway.profiles.scaling import divisor, raw_number, shown_value
 from gateway.profiles.settings import ProfileSettings
 from gateway.profiles.workbench import ProfileWorkbench
-from gateway.recent_frames import RecentFrames
+from gateway.recent_frames import RecentFrames, RecordedFrame, frames_of, recorded_frame
 from gateway.tasks import loop_time
 from gateway.workbench import (
     CheckedProfile,
@@ -105,6 +107,7 @@ __all__ = [
     "AdapterError",
     "AdapterSettings",
     "Block",
+    "BusFact",
     "BusUnavailable",
     "Cause",
     "Characters",
@@ -122,6 +125,7 @@ __all__ = [
     "Draft",
     "Dump",
     "Explanation",
+    "FactSource",
     "Finding",
     "FindingState",
     "FirmwareFile",
@@ -156,6 +160,7 @@ __all__ = [
     "Progress",
     "Reading",
     "RecentFrames",
+    "RecordedFrame",
     "Reduce",
     "SearchSummary",
     "Seconds",
@@ -178,6 +183,7 @@ __all__ = [
     "examine_port",
     "find_command",
     "first_duplicate",
+    "frames_of",
     "holder_of",
     "licence_command",
     "loop_time",
@@ -306,6 +312,21 @@ class Adapter(ABC, Generic[SettingsT]):
         """Return the last frames that were sent and received, the oldest first, one line each, for a dump; without passwords.
 
         Also called while the bus is closed. The adapter bounds them. Default: none are kept.
+        """
+        return ()
+
+    def recorded_frames(self, address: str) -> Sequence[RecordedFrame]:
+        """Return the last frames of the device at this address, the oldest first, with what each means where that is known.
+
+        Those of the whole bus where they name no addresses. Called when a person looks at them, also while the bus is closed.
+        Default: those of `recent_frames`, which say nothing of their meaning.
+        """
+        return frames_of([recorded_frame(line) for line in self.recent_frames()], address)
+
+    def bus_facts(self) -> Sequence[BusFact]:
+        """Return where this bus is and how it is set right now, each fact with where it comes from; no secrets.
+
+        Also called while the bus is closed. Default: none.
         """
         return ()
 

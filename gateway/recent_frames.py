@@ -7,17 +7,23 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from time import time
 from typing import NamedTuple
 
 MOST_FRAMES = 300
-LONGEST_FRAME = 300
-"""In bytes; the rest of a longer frame is left out."""
+LONGEST_FRAME = 520
+"""In bytes, enough for Modbus ASCII; the rest of a longer frame is left out."""
+
+CUT = " ..."
+"""Behind the bytes of a longer frame."""
 
 HIDDEN = "(not kept: it may contain a secret)"
 
-_LINE = re.compile(r"(?P<at>\d\d:\d\d:\d\d\.\d{3}) (?P<direction>[<>])(?: \[(?P<address>[^\]]*)\])? (?P<content>.*)")
+_LINE = re.compile(
+    r"(?P<at>(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}) (?P<direction>[<>])(?: \[(?P<address>[^\]]*)\])? (?P<content>.*)"
+)
 
 
 class _Kept(NamedTuple):
@@ -61,41 +67,87 @@ class RecentFrames:
             for one in self._frames
         ]
 
+    def recorded(self) -> list[RecordedFrame]:
+        """Return the same in their parts."""
+        return [
+            RecordedFrame(_bytes(one.frame), datetime.fromtimestamp(one.at, UTC), one.direction, one.address)
+            for one in self._frames
+        ]
+
     def _keep(self, direction: str, frame: bytes) -> None:
         kept = None if self._is_hidden else frame[: LONGEST_FRAME + 1]
         self._frames.append(_Kept(time(), direction, self._address, kept))
 
 
 @dataclass(frozen=True, slots=True)
-class FrameLine:
-    """One line of `RecentFrames.lines`, or any other that an adapter has written."""
+class RecordedFrame:
+    """One frame, or a piece of one, in its parts."""
 
     text: str
-    """The bytes as hex digits, or the whole line where it is of another form."""
-    at: str | None = None
-    """Time of day in UTC."""
+    """The bytes as hex digits, or any other line that an adapter has written."""
+    at: datetime | None = None
+    """In UTC."""
     direction: str | None = None
+    """`>` for sent, `<` for received."""
     address: str | None = None
+    """The address of the device that it belongs to; `None` where the adapter does not tell devices apart."""
+    meaning: str | None = None
+    """What it says, in words, where that is known."""
+    is_wrong: bool = False
+    """It is damaged, an error, or not what was asked for."""
+
+    def __str__(self) -> str:
+        """Return it as one line: time in UTC, direction, address in brackets, bytes, meaning."""
+        address = None if self.address is None else f"[{self.address}]"
+        meaning = None if self.meaning is None else f"| {self.meaning}"
+        return " ".join(filter(None, (self.clock, self.direction, address, self.text, meaning)))
+
+    @property
+    def content(self) -> bytes | None:
+        """The bytes, as far as they were kept; `None` where the text is none."""
+        try:
+            return bytes.fromhex(self.text.removesuffix(CUT))
+        except ValueError:
+            return None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether it was longer than what is kept."""
+        return self.text.endswith(CUT)
+
+    @property
+    def clock(self) -> str | None:
+        """The time of day in UTC, with milliseconds."""
+        return None if self.at is None else _clock(self.at.timestamp())
 
     @property
     def characters(self) -> str | None:
         """The bytes as text, where most of them are printable; `None` where they are not."""
-        try:
-            content = bytes.fromhex(self.text.removesuffix(" ..."))
-        except ValueError:
+        content = self.content
+        if content is None:
             return None
-        printable = sum(0x20 <= byte < 0x7F for byte in content)
+        printable = sum(0x20 <= byte < 0x7F or byte in b"\r\n" for byte in content)
         if not content or printable < 0.7 * len(content):
             return None
         return "".join(chr(byte) if 0x20 <= byte < 0x7F else "·" for byte in content)
 
 
-def frame_line(line: str) -> FrameLine:
-    """Return a line in its parts."""
+def frames_of(frames: Sequence[RecordedFrame], address: str) -> Sequence[RecordedFrame]:
+    """Return the frames of one device; all of them where none names an address."""
+    if all(frame.address is None for frame in frames):
+        return frames
+    return [frame for frame in frames if frame.address == address]
+
+
+def recorded_frame(line: str, now: datetime | None = None) -> RecordedFrame:
+    """Return a line of `RecentFrames.lines` in its parts, of the last day; any other line as it is."""
     found = _LINE.fullmatch(line)
     if found is None:
-        return FrameLine(line)
-    return FrameLine(found["content"], found["at"], found["direction"], found["address"])
+        return RecordedFrame(line)
+    now = now if now is not None else datetime.now(UTC)
+    at = datetime.combine(now.date(), time_of_day.fromisoformat(found["at"]), UTC)
+    at = at if at <= now else at - timedelta(days=1)
+    return RecordedFrame(found["content"], at, found["direction"], found["address"])
 
 
 def _clock(at: float) -> str:
@@ -106,4 +158,4 @@ def _bytes(frame: bytes | None) -> str:
     if frame is None:
         return HIDDEN
     text = frame[:LONGEST_FRAME].hex(" ")
-    return text if len(frame) <= LONGEST_FRAME else f"{text} ..."
+    return text if len(frame) <= LONGEST_FRAME else f"{text}{CUT}"

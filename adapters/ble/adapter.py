@@ -11,6 +11,8 @@ from pydantic import BaseModel
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.parser_registry import ParserRegistry
+from adapters.ble.bus_facts import facts_of
+from adapters.ble.discovery.advertisement_frames import advertisement_frames, recorded_at
 from adapters.ble.discovery.beacon_frames import decided_at, is_reportable, is_undecided
 from adapters.ble.discovery.reachability import QUIET_CONNECTABLE, Reachability
 from adapters.ble.discovery.scan_patterns import choose_patterns
@@ -32,6 +34,7 @@ from adapters.ble.tools.doctor_checks import examined
 from adapters.ble.tools.workbench import BleWorkbench
 from gateway.adapter import (
     Adapter,
+    BusFact,
     BusUnavailable,
     Cause,
     ChildDevice,
@@ -47,6 +50,7 @@ from gateway.adapter import (
     PlannedRead,
     Progress,
     Reading,
+    RecordedFrame,
     SearchSummary,
     SettingValue,
     Uplink,
@@ -60,6 +64,9 @@ from gateway.adapter import (
 
 QUIET_ADVERTISER = timedelta(seconds=900)
 """The longest silence of a device until its own interval is known: some advertise only every ten minutes."""
+
+MOST_DUMPED = 1000
+"""Frames of all devices together in a dump."""
 
 SCAN_STEP_SECONDS = 0.25
 """How often a search looks at all devices; at each advertisement, it would have no time for anything else."""
@@ -344,6 +351,25 @@ class BleAdapter(Adapter[BleSettings]):
             seconds=occupied_seconds(profile, plan) / self.settings.connections,
             transactions=count_requests(plan),
         )
+
+    def recent_frames(self) -> Sequence[str]:
+        """Return what was received last from each device that a person wants to know of, and what was exchanged with it."""
+        relevant = [device for device in self._tracker if device.is_relevant]
+        frames = sorted((frame for device in relevant for frame in self._frames_of(device)), key=recorded_at)
+        return [str(frame) for frame in frames[-MOST_DUMPED:]]
+
+    def recorded_frames(self, address: str) -> Sequence[RecordedFrame]:
+        """Return the last advertisements of a device, and what was read and written over connections to it."""
+        device = self._tracker.get(address)
+        return () if device is None else sorted(self._frames_of(device), key=recorded_at)
+
+    def _frames_of(self, device: TrackedDevice) -> list[RecordedFrame]:
+        return [*advertisement_frames(device), *self._radio.records.of(device.address, device.child_address)]
+
+    def bus_facts(self) -> Sequence[BusFact]:
+        """Return the controller, how it scans, and its connections."""
+        problem = self._radio.scanning_problem
+        return facts_of(self._controller, self.settings, used_slots=self._pool.used_slots, must_scan_actively=problem is not None)
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return the child's signal strength, what it lacks and what it refuses."""

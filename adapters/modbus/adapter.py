@@ -10,8 +10,10 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
+from adapters.modbus.bus_facts import facts_of
 from adapters.modbus.client.answer_quality import unreachable
 from adapters.modbus.client.buses import Bus, TcpHost
+from adapters.modbus.client.frame_words import explained
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import FIRST_REGISTER, Request
 from adapters.modbus.client.transport import RetryPolicy, Transport
@@ -35,6 +37,7 @@ from adapters.modbus.tools.doctor_checks import examined
 from adapters.modbus.tools.workbench import ModbusWorkbench
 from gateway.adapter import (
     Adapter,
+    BusFact,
     ChildDevice,
     Command,
     CommandRejected,
@@ -47,11 +50,13 @@ from gateway.adapter import (
     PlannedRead,
     Progress,
     Reading,
+    RecordedFrame,
     SearchSummary,
     SettingValue,
     Value,
     Workbench,
     WrittenSetting,
+    frames_of,
     licence_command,
     seconds_text,
     settings_model,
@@ -208,6 +213,15 @@ class ModbusAdapter(Adapter[ModbusSettings]):
             return ()
         frames = self._transport.frames.lines()
         return [*frames, f"set aside: {self._transport.traffic_summary()}"] if self._bus.is_rtu and frames else frames
+
+    def recorded_frames(self, address: str) -> Sequence[RecordedFrame]:
+        """Return the last frames of a unit with what each means."""
+        frames = self._transport.frames.recorded() if isinstance(self._transport, Link) else ()
+        return frames_of(explained(frames, self._bus.framing), address)
+
+    def bus_facts(self) -> Sequence[BusFact]:
+        """Return the host or the line, and how it is set, as configured or as usual."""
+        return facts_of(self._bus, self.settings)
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return which points of the unit are not read or refused, how quickly it answers, and whether its line echoes."""

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, SecretStr
 
+from adapters.serial.bus_facts import facts_of
 from adapters.serial.device_search import DeviceSearch
 from adapters.serial.discovery.identity import BusLocation, format_address, parse_address
 from adapters.serial.discovery.remembered_port import RememberedPort
@@ -36,6 +37,7 @@ from adapters.serial.tools.line_load import planned_reads
 from adapters.serial.tools.workbench import SerialWorkbench
 from gateway.adapter import (
     Adapter,
+    BusFact,
     BusUnavailable,
     Cause,
     ChildDevice,
@@ -52,6 +54,7 @@ from gateway.adapter import (
     Progress,
     Reading,
     RecentFrames,
+    RecordedFrame,
     SearchSummary,
     SettingValue,
     Uplink,
@@ -403,6 +406,18 @@ class SerialAdapter(Adapter[SerialSettings]):
     def why_no_values(self, child: ChildDevice) -> str | None:
         """Return that the child refuses all of its queries, if so."""
         return self._queries.why_no_values(child)
+
+    def recorded_frames(self, address: str) -> Sequence[RecordedFrame]:
+        """Return the last frames on the port; a port has one device, or devices that its frames do not tell apart."""
+        return self._frames.recorded()
+
+    def bus_facts(self) -> Sequence[BusFact]:
+        """Return the port, the protocol that is spoken on it, and how its line is set."""
+        protocol, line = self._remembered.last_protocol()
+        if self._active is not None:
+            protocol = protocol if self._active.protocol is None else self._active.protocol.profile
+            line = self._active.line or line
+        return facts_of(self._served.rule, self._last_address, protocol, line, self._remembered.sources(protocol, line))
 
     def bus_remarks(self) -> Sequence[str]:
         """Return that a console answers on this port, or that a log-in fails, if so."""

@@ -3,6 +3,7 @@
 Import them from here; the files beside this one hold them by subject.
 """
 
+from gateway.models.buses import BusFact, FactSource
 from gateway.models.children import NAME_LENGTH, ChildDevice, PlannedRead, Reach, parse_name
 from gateway.models.commands import Checkpoint, Command, CommandResult, CommandSpec, KnownCommand, NoParameters
 from gateway.models.configuration import PlannedChange
@@ -32,12 +33,14 @@ __all__ = [
     "RESERVED_METRICS",
     "UPDATE_FIRMWARE",
     "Block",
+    "BusFact",
     "Checkpoint",
     "ChildDevice",
     "Command",
     "CommandResult",
     "CommandSpec",
     "Confidence",
+    "FactSource",
     "Finding",
     "FindingState",
     "FirmwareFile",

@@ -16,6 +16,7 @@ from gateway.runtime.key_change import HardwareKeyChange
 from gateway.runtime.loop_watchdog import LoopWatchdog
 from gateway.runtime.parts import CloudParts, FieldParts
 from gateway.runtime.retries import Retries
+from gateway.runtime.summaries.bus_details import bus_details
 from gateway.runtime.summaries.buses import bus_summaries
 from gateway.runtime.summaries.children import ChildSummaries
 from gateway.runtime.summaries.cloud import CloudSummarizer
@@ -27,6 +28,7 @@ from gateway.state.parts import StateParts
 from gateway.state.records import Decision
 from gateway.state.recovery.hardware_question import IdentityDecision
 from gateway.status.acting import asked_by
+from gateway.status.buses_view import BusDetails
 from gateway.status.configuration_view import ConfigurationView
 from gateway.status.logs_view import LogsView
 from gateway.status.maintenance_view import MaintenanceView, RestoreView
@@ -117,6 +119,10 @@ class GatewayView(Retries):
         """Return the share of the bus's time that each of its children used lately, by key."""
         supervisor = self._field.fleet.supervisors.get((entry, bus))
         return {} if supervisor is None else supervisor.device_loads
+
+    def bus_details(self, entry: str, bus: str) -> BusDetails:
+        """Return how a bus is set, and what each device takes of its time."""
+        return bus_details(self._field.fleet, entry, bus)
 
     def set_notice(self, notice: str | None) -> None:
         """Set what the operator should know besides, `None` for nothing."""

@@ -155,9 +155,12 @@ class Frame(StatusModel):
     """One frame between the gateway and a device."""
 
     at: str | None = Field(default=None, description="the time of day in UTC")
+    time: AwareDatetime | None = Field(default=None, description="when it was sent or began to arrive, by the gateway's clock")
     direction: str | None = Field(default=None, description="`sent` or `received`, by the gateway")
     bytes: str = Field(description="as hex digits; a note where it may contain a secret")
     text: str | None = Field(default=None, description="the bytes as characters, where most of them are printable")
+    meaning: Text | None = Field(default=None, description="what it says, in words, where the adapter knows the protocol")
+    is_wrong: bool = Field(default=False, description="it is damaged, an error, or not what was asked for")
 
 
 class Frames(StatusModel):

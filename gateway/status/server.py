@@ -81,7 +81,9 @@ class StatusServer(BaseServer):
         self._view = view
         values = kept_values if kept_values is not None else KeptValues(history)
         several = SeveralResults()
-        renderer = self._renderer = PageRenderer(self._templates, history, view.child, view.device_actions, several)
+        renderer = self._renderer = PageRenderer(
+            self._templates, history, view.child, view.device_actions, several, bus_details=view.bus_details
+        )
         self._logs = view.logs
         self._device_loads = view.device_loads
         snapshots = self._snapshots = SnapshotCache(view, fresh_seconds=min(1.0, update_every.total_seconds() / 2))
@@ -92,7 +94,7 @@ class StatusServer(BaseServer):
         configuration = ConfigurationRoutes(view.configuration, snapshots, renderer, self._templates, self._run_id)
         for part in (
             HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions, view),
-            GatewayApi(snapshots, doctor, actions),
+            GatewayApi(snapshots, doctor, actions, view),
             ChildrenApi(snapshots, renderer, actions),
             EventsApi(view),
             HistoryApi(snapshots, view.child, history, values),

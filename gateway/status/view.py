@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.models import Finding
+from gateway.status.buses_view import BusesView
 from gateway.status.configuration_view import ConfigurationView
 from gateway.status.device_actions_view import DeviceActionsView
 from gateway.status.key_change_view import KeyChangeView
@@ -18,7 +19,7 @@ from gateway.status.timeline_view import TimelineView
 from gateway.status.topology_view import TopologyView
 
 
-class View(RetryView, DeviceActionsView, TimelineView, KeyChangeView, TopologyView, Protocol):
+class View(BusesView, RetryView, DeviceActionsView, TimelineView, KeyChangeView, TopologyView, Protocol):
     """The state of the gateway, and the few actions that a person can take on the page.
 
     An action returns `None` when it succeeds, otherwise the reason, as a text for the person who asked.

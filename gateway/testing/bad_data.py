@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from gateway.adapter import (
     Block,
+    BusFact,
     ChildDevice,
     Found,
     Identity,
@@ -19,6 +20,7 @@ from gateway.adapter import (
     Metric,
     MetricRow,
     Reading,
+    RecordedFrame,
 )
 from gateway.testing.exiting_objects import Exiting, ExitingSequence
 
@@ -345,6 +347,11 @@ _ANYTHING: Final[Mapping[str, Callable[[], object]]] = MappingProxyType(
     }
 )
 
+
+def _frame(*parts: Any) -> RecordedFrame:  # noqa: ANN401 - whatever a bad adapter puts into it
+    return RecordedFrame(*parts)
+
+
 RESULTS: Final[Mapping[str, Mapping[str, Callable[[], object]]]] = MappingProxyType(
     {
         "poll_groups": {
@@ -368,6 +375,12 @@ RESULTS: Final[Mapping[str, Mapping[str, Callable[[], object]]]] = MappingProxyT
         "commands": _ANYTHING,
         "may_be_quiet": {"a number": lambda: 7, "below zero": lambda: timedelta(-1), "an object that raises": Untouchable},
         "recent_frames": {**_ANYTHING, "a frame with an escape sequence": lambda: [TERMINAL_TEXT]},
+        "recorded_frames": {
+            **_ANYTHING,
+            "a frame without parts": lambda: [_frame(object())],
+            "a frame of no time": lambda: [_frame("00", 7)],
+        },
+        "bus_facts": {**_ANYTHING, "a fact without a name": lambda: [BusFact(TERMINAL_TEXT, "x")]},
         "point_map": {"a number": lambda: 7, "an object that raises": Untouchable, "2 MB": lambda: "x" * 2_000_000},
         "configuration_model": {"a number": lambda: 7, "a class": lambda: dict, "an object that raises": Untouchable},
         "planned_writes": _ANYTHING,

@@ -81,6 +81,7 @@ _YIELDS: Final = frozenset({"read", "discover"})
 _WAITS: Final = frozenset({"__aenter__", "__aexit__", "identify", "listen", "execute", "read_back", "configure", "reappears"})
 _OF_THE_BUS: Final = frozenset(
     {"__aenter__", "__aexit__", "discover", "listen", "reappears", "recent_frames", "planned_reads", "bus_remarks"}
+    | {"recorded_frames", "bus_facts"}
 )
 
 

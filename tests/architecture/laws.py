@@ -58,7 +58,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "markupsafe": ("gateway/status/*",),
     "polib": ("gateway/status/languages/catalogue.py",),
     "prometheus_client": ("gateway/status/routes/metrics.py",),
-    "pymodbus": ("adapters/modbus/client/connection.py", "adapters/modbus/client/pymodbus_pdus.py"),
+    "pymodbus": tuple(f"adapters/modbus/client/{one}.py" for one in ("connection", "frame_words", "pymodbus_pdus")),
     "rich": ("gateway/cli/*",),
     "segno": ("gateway/status/render/qr_code.py",),
     "serial": ("adapters/serial/port/port.py",),

@@ -222,7 +222,21 @@ class FakeFrames:
         self.view = view
         self.frames = Frames(
             frames=(
-                Frame(at="10:00:00.001", direction="sent", bytes="01 03 00 00 00 02 c4 0b"),
+                Frame(
+                    at="10:00:00.001",
+                    time=datetime(2026, 11, 30, 10, 0, 0, 1000, UTC),
+                    direction="sent",
+                    bytes="01 03 00 00 00 02 c4 0b",
+                    meaning="unit 1: read holding registers 0 to 1",
+                ),
+                Frame(
+                    at="10:00:00.009",
+                    time=datetime(2026, 11, 30, 10, 0, 0, 9000, UTC),
+                    direction="received",
+                    bytes="01 83 02 c0 f1",
+                    meaning="unit 1: exception 02, illegal data address, to read holding registers; checksum right",
+                    is_wrong=True,
+                ),
                 Frame(at="10:00:00.012", direction="received", bytes="3f 50 57 52 0d", text="?PWR·"),
             )
         )

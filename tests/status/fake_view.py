@@ -60,6 +60,9 @@ _configuration_spec.loader.exec_module(fake_configuration)
 _logs_spec = importlib.util.spec_from_file_location("fake_logs", Path(__file__).with_name("fake_logs.py"))
 fake_logs = importlib.util.module_from_spec(_logs_spec)
 _logs_spec.loader.exec_module(fake_logs)
+_buses_spec = importlib.util.spec_from_file_location("fake_buses", Path(__file__).with_name("fake_buses.py"))
+fake_buses = importlib.util.module_from_spec(_buses_spec)
+_buses_spec.loader.exec_module(fake_buses)
 _spec = importlib.util.spec_from_file_location("fake_device_actions", Path(__file__).with_name("fake_device_actions.py"))
 fake_device_actions = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(fake_device_actions)
@@ -232,6 +235,9 @@ class FakeView:
 
     def device_loads(self, entry, bus):
         return {key: one.load for key, one in self.children.items() if (one.line.entry, one.line.bus) == (entry, bus)}
+
+    def bus_details(self, entry, bus):
+        return fake_buses.details(self, entry, bus)
 
     async def examine(self):
         self.examined += 1

@@ -139,7 +139,10 @@ async def test_the_last_frames_are_shown_to_those_who_operate_and_can_be_downloa
     _, html = await get(page, path, **page.bearer)
     assert html.index("?PWR·") < html.index("01 03 00 00 00 02 c4 0b")
     _, text = await get(page, f"{path}.txt", **page.bearer)
-    assert text.splitlines()[1] == "10:00:00.012 received 3f 50 57 52 0d | ?PWR·"
+    lines = text.splitlines()
+    assert lines[0] == "2026-11-30 10:00:00.001 UTC sent 01 03 00 00 00 02 c4 0b | unit 1: read holding registers 0 to 1"
+    assert lines[-1] == "10:00:00.012 received 3f 50 57 52 0d | ?PWR·"
+    assert html.count('<tr class="wrong">') == 1
     assert (await get(page, f"/devices/{encode_id('sn:nobody')}/frames", **page.bearer))[0] == 404
     async with page.http.get(f"/api/v1{path}", headers=page.bearer) as answer:
         assert (await answer.json())["frames"][0]["direction"] == "sent"

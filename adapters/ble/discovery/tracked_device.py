@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from adapters.ble.advertisements.advertisement import RSSI, Advertisement, address_kind
@@ -20,8 +21,22 @@ ONLY_RSSI = MetricRow([RSSI])
 BATTERY_LEVEL = ("battery", "%")
 """The metric and the unit in which devices report how full their battery is."""
 
+MOST_RECEIVED = 10
+"""Advertisements of a device that are kept for a person who looks for a fault."""
+
 MAX_FAILED_CONNECTIONS = 3
 """After so many failed connections, an unidentified device is not connected to again."""
+
+
+@dataclass(slots=True)
+class ReceivedAdvertisement:
+    """An advertisement, and how often it was received with this content without another one in between."""
+
+    advertisement: Advertisement
+    """The last of them."""
+    at: float
+    """When it was received, in seconds of the loop's clock."""
+    times: int = 1
 
 
 class TrackedDevice:
@@ -36,6 +51,8 @@ class TrackedDevice:
     def __init__(self, advertisement: Advertisement, known: KnownDevice | None, dead_bands: Mapping[str, float]) -> None:
         self.advertisement = advertisement
         """The last one."""
+        self.received: deque[ReceivedAdvertisement] = deque(maxlen=MOST_RECEIVED)
+        """The last advertisements with different content, the oldest first."""
         self.heard_at = 0.0
         """When it was received, in seconds of the loop's clock."""
         self.heard_since: float | None = None

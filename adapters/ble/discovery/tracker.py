@@ -9,7 +9,7 @@ from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.device_decoder import DecodedAdvertisement, DeviceDecoder
 from adapters.ble.advertisements.parser_registry import ParserRegistry
 from adapters.ble.discovery.configured_devices import KnownDevice, find_sender
-from adapters.ble.discovery.tracked_device import TrackedDevice
+from adapters.ble.discovery.tracked_device import ReceivedAdvertisement, TrackedDevice
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.profile_matching import best_match, best_profile
 from adapters.ble.profile.standard_services import profile_for, profile_named
@@ -61,6 +61,11 @@ class Tracker:
         else:
             has_new_content = not advertisement.has_same_content(device.advertisement)
             device.advertisement = advertisement
+        if has_new_content or not device.received:
+            device.received.append(ReceivedAdvertisement(advertisement, now))
+        else:
+            last = device.received[-1]
+            last.advertisement, last.at, last.times = advertisement, now, last.times + 1
         device.heard_at = now
         if device.heard_since is None:
             device.heard_since = now

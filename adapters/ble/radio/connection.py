@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 from bleak import BleakClient
@@ -16,6 +16,7 @@ from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError
 
 from adapters.ble.advertisements.advertisement import short_uuid
+from adapters.ble.radio.gatt_records import Access, GattRecords
 from gateway.adapter import Cause, DeviceUnreachable
 
 ATTRIBUTE_SECONDS = 5.0
@@ -67,10 +68,14 @@ class GattConnection:
         client: bleak's client, connected.
         address: the address of the device.
         is_paired: whether this machine is paired with it.
+        records: keeps what is exchanged.
     """
 
-    def __init__(self, client: BleakClient, address: str, is_paired: IsPaired = _unknown) -> None:
+    def __init__(
+        self, client: BleakClient, address: str, is_paired: IsPaired = _unknown, records: GattRecords | None = None
+    ) -> None:
         self._client = client
+        self._records = records if records is not None else GattRecords()
         self.address = address
         self.is_paired = is_paired
         self.wants_pairing: str | None = None
@@ -100,18 +105,25 @@ class GattConnection:
             AttributeRefused: the device refuses the read.
             DeviceUnreachable: the device is gone.
         """
-        async with self._translated_errors(f"reading {short_uuid(characteristic)}"):
-            return bytes(await self._client.read_gatt_char(self._find(service, characteristic)))
+        with self._recorded_failure(Access.READ, characteristic):
+            async with self._translated_errors(f"reading {short_uuid(characteristic)}"):
+                value = bytes(await self._client.read_gatt_char(self._find(service, characteristic)))
+        self._records.add(self.address, Access.READ, characteristic, value)
+        return value
 
-    async def write(self, service: str, characteristic: str, value: bytes, *, with_response: bool) -> None:
-        """Write a characteristic, with the device's confirmation or without.
+    async def write(
+        self, service: str, characteristic: str, value: bytes, *, with_response: bool, is_secret: bool = False
+    ) -> None:
+        """Write a characteristic, with the device's confirmation or without; a secret value is not recorded.
 
         Raises:
             AttributeRefused: the device refuses the write.
             DeviceUnreachable: the device is gone; when it should have confirmed, whether it took the value is unknown.
         """
-        async with self._translated_errors(f"writing {short_uuid(characteristic)}", is_write=True):
-            await self._client.write_gatt_char(self._find(service, characteristic), value, response=with_response)
+        with self._recorded_failure(Access.WRITE, characteristic):
+            async with self._translated_errors(f"writing {short_uuid(characteristic)}", is_write=True):
+                await self._client.write_gatt_char(self._find(service, characteristic), value, response=with_response)
+        self._records.add(self.address, Access.WRITE, characteristic, None if is_secret else value)
 
     async def subscribe(self, service: str, characteristic: str, callback: Callable[[bytes], None]) -> Callable[[], None]:
         """Call `callback` with each notified value, beside earlier subscribers, and return a function that ends that.
@@ -154,6 +166,7 @@ class GattConnection:
         callbacks = [callback]
 
         def on_value(_: BleakGATTCharacteristic, value: bytearray) -> None:
+            self._records.add(self.address, Access.NOTIFICATION, characteristic, bytes(value))
             for one in tuple(callbacks):
                 one(bytes(value))
 
@@ -167,6 +180,14 @@ class GattConnection:
         if not characteristics:
             raise AttributeRefused(f"it has no characteristic {short_uuid(characteristic)} in service {short_uuid(service)}")
         return characteristics[0]
+
+    @contextmanager
+    def _recorded_failure(self, access: Access, characteristic: str) -> Iterator[None]:
+        try:
+            yield
+        except (AttributeRefused, DeviceUnreachable) as error:
+            self._records.add(self.address, access, characteristic, None, str(error))
+            raise
 
     @asynccontextmanager
     async def _translated_errors(self, action: str, *, is_write: bool = False) -> AsyncIterator[None]:

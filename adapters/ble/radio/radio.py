@@ -26,6 +26,7 @@ from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.metrics import printable
 from adapters.ble.radio.bluez import AuthError, ControllerWatch, watch_controller
 from adapters.ble.radio.connection import CLOSE_ERRORS, CLOSE_SECONDS, GattConnection, error_text
+from adapters.ble.radio.gatt_records import GattRecords
 from adapters.ble.radio.monitor_patterns import USUAL_FLAGS, Pattern
 from adapters.ble.radio.open_errors import BluetoothUnusable, OpenError, not_open
 from adapters.ble.radio.open_errors import error_text as open_error_text
@@ -108,6 +109,8 @@ class Radio:
         self._is_absent = False
         self._scanner: BleakScanner | None = None
         self._devices: dict[str, BLEDevice] = {}
+        self.records = GattRecords()
+        """What was exchanged over its connections last."""
         self._connecting: set[str] = set()
         """The addresses of the devices to which a connection is being opened."""
 
@@ -202,7 +205,9 @@ class Radio:
         finally:
             self._connecting.discard(address)
         path = self.bluez_path(address)
-        return GattConnection(client, address) if path is None else GattConnection(client, address, partial(is_paired, path))
+        if path is None:
+            return GattConnection(client, address, records=self.records)
+        return GattConnection(client, address, partial(is_paired, path), self.records)
 
     def bluez_path(self, address: str) -> str | None:
         """Return the path of a device that was received; `None` where bluetoothd is not used, or it was not received."""

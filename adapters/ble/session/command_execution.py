@@ -82,7 +82,11 @@ async def _read_before(connection: GattConnection, child: str, prepared: Prepare
 
 async def _write(connection: GattConnection, child: str, prepared: PreparedCommand) -> None:
     try:
-        await connection.write(prepared.service, prepared.characteristic, prepared.payload, with_response=prepared.with_response)
+        await connection.write(
+            *(prepared.service, prepared.characteristic, prepared.payload),
+            with_response=prepared.with_response,
+            is_secret=prepared.has_secret,
+        )
     except AttributeRefused as error:
         raise CommandRejected(f"{child} refuses {prepared.name}: {error}") from error
     except DeviceUnreachable as error:

@@ -54,9 +54,13 @@ def with_checksum(content: bytes) -> bytes:
     return content + crc16(content).to_bytes(CHECKSUM_BYTES, "little")
 
 
-def crc16(frame: bytes) -> int:
-    """Return the checksum of these bytes, which is sent low byte first (Modbus over Serial Line V1.02, section 6.2.2)."""
-    crc = 0xFFFF
+def crc16(frame: bytes, crc: int = 0xFFFF) -> int:
+    """Return the checksum of these bytes, which is sent low byte first (Modbus over Serial Line V1.02, section 6.2.2).
+
+    Args:
+        frame: the bytes.
+        crc: the checksum of the bytes before them.
+    """
     for byte in frame:
         crc = crc >> 8 ^ _CRC_OF_BYTE[(crc ^ byte) & 0xFF]
     return crc

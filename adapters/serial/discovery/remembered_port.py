@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from adapters.serial.discovery.consoles import Console
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.profile import Profile
+from gateway.adapter import FactSource
 
 
 class RememberedPort:
@@ -54,6 +55,16 @@ class RememberedPort:
         if last_profile is not None and last_profile.name == profile.name:
             return line
         return self._line or profile.line
+
+    def sources(self, profile: Profile | None, line: LineSettings) -> tuple[FactSource, FactSource]:
+        """Return where the protocol on this port and its line settings come from."""
+        if profile is None:
+            return FactSource.USUAL, FactSource.USUAL if self._line is None else FactSource.CONFIGURED
+        of_protocol = FactSource.FOUND if self._configured is None else FactSource.CONFIGURED
+        if self._line is not None:
+            return of_protocol, FactSource.CONFIGURED
+        is_of_profile = self._configured is not None and line == profile.line
+        return of_protocol, FactSource.PROFILE if is_of_profile else FactSource.FOUND
 
     def remember_protocol(self, profile: Profile, line: LineSettings) -> None:
         """Remember which profile works on this port, at which line settings."""

@@ -21,6 +21,7 @@ from gateway.field.adapter_data.values import Unusable
 from gateway.field.guard.error_causes import cause_of, special_step
 from gateway.field.guard.guarded_adapter import GuardedAdapter
 from gateway.models import (
+    BusFact,
     ChildDevice,
     Command,
     CommandResult,
@@ -39,6 +40,7 @@ from gateway.models import (
     WrittenSetting,
 )
 from gateway.plain_text import text_of_error, type_name
+from gateway.recent_frames import RecordedFrame
 from gateway.settings_secrets import SecretTexts, secrets_in
 from gateway.tasks import closed_after
 
@@ -151,6 +153,14 @@ class CheckedAdapter(Adapter[AdapterSettings]):
     def recent_frames(self) -> Sequence[str]:
         """Return the last frames."""
         return self._else(results.texts, self._source.recent_frames(), "recent_frames", ())
+
+    def recorded_frames(self, address: str) -> Sequence[RecordedFrame]:
+        """Return the last frames of a device with what they mean."""
+        return self._else(results.recorded_frames, self._source.recorded_frames(address), "recorded_frames", ())
+
+    def bus_facts(self) -> Sequence[BusFact]:
+        """Return where the bus is and how it is set."""
+        return self._else(results.bus_facts, self._source.bus_facts(), "bus_facts", ())
 
     # what is declared of a child --------------------------------------------------------------------------------------
 

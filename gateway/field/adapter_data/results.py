@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from math import isfinite
 from typing import Any, Final, TypeAlias
@@ -12,9 +12,21 @@ from pydantic import BaseModel
 
 from gateway.field.adapter_data.metrics import checked_metric
 from gateway.field.adapter_data.values import Unusable, checked_value
-from gateway.models import CommandResult, CommandSpec, FirmwareProgress, Metric, PlannedRead, SearchSummary, Value, WrittenSetting
+from gateway.models import (
+    BusFact,
+    CommandResult,
+    CommandSpec,
+    FactSource,
+    FirmwareProgress,
+    Metric,
+    PlannedRead,
+    SearchSummary,
+    Value,
+    WrittenSetting,
+)
 from gateway.plain_numbers import seconds_text
 from gateway.plain_text import plain_text, replace_unprintable, type_name
+from gateway.recent_frames import RecordedFrame
 
 Returned: TypeAlias = Any
 """Whatever an adapter returns."""
@@ -53,6 +65,16 @@ def texts(returned: Returned) -> Sequence[str]:
 def sentence(returned: Returned) -> str | None:
     """Return one sentence, on one line; `None` where there is none."""
     return None if returned is None else _text(returned, MOST_TEXT_CHARACTERS) or None
+
+
+def recorded_frames(returned: Returned) -> Sequence[RecordedFrame]:
+    """Return frames with what they mean."""
+    return tuple(map(_recorded_frame, _items(returned)))
+
+
+def bus_facts(returned: Returned) -> Sequence[BusFact]:
+    """Return facts about a bus."""
+    return tuple(map(_bus_fact, _items(returned)))
 
 
 def search_summary(returned: Returned) -> SearchSummary | None:
@@ -216,6 +238,27 @@ def _written_setting(one: Returned) -> WrittenSetting:
     if type(one) is not WrittenSetting:
         raise _wrong(one)
     return WrittenSetting(name=_name(one.name), before=_value(one.before), after=_value(one.after))
+
+
+def _recorded_frame(frame: Returned) -> RecordedFrame:
+    if type(frame) is not RecordedFrame:
+        raise _wrong(frame)
+    if frame.at is not None and (type(frame.at) is not datetime or frame.at.tzinfo is not UTC):
+        raise Unusable("a frame whose time is not one in UTC")
+    return RecordedFrame(
+        text=_text(frame.text, MOST_TEXT_CHARACTERS),
+        at=frame.at,
+        direction=frame.direction if frame.direction in (">", "<") else None,
+        address=None if frame.address is None else _text(frame.address, MOST_NAME_CHARACTERS),
+        meaning=None if frame.meaning is None else _text(frame.meaning, MOST_TEXT_CHARACTERS),
+        is_wrong=frame.is_wrong is True,
+    )
+
+
+def _bus_fact(fact: Returned) -> BusFact:
+    if type(fact) is not BusFact or type(fact.source) not in (FactSource, type(None)):
+        raise _wrong(fact)
+    return BusFact(_name(fact.name), _text(fact.value, MOST_NAME_CHARACTERS), fact.source)
 
 
 def _value(value: object) -> Value:

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from gateway.adapter import (
     Adapter,
     AdapterSettings,
+    BusFact,
     ChildDevice,
     Command,
     CommandResult,
@@ -31,6 +32,7 @@ from gateway.adapter import (
     PlannedRead,
     Progress,
     Reading,
+    RecordedFrame,
     SearchSummary,
     SettingValue,
     Uplink,
@@ -135,6 +137,14 @@ class GuardedAdapter(Adapter[Any]):
     def recent_frames(self) -> Sequence[str]:
         """Return the last frames that were sent and received."""
         return call("recent_frames", lambda: listed(self.adapter.recent_frames()))
+
+    def recorded_frames(self, address: str) -> Sequence[RecordedFrame]:
+        """Return the last frames of a device with what they mean."""
+        return call("recorded_frames", lambda: listed(self.adapter.recorded_frames(address)))
+
+    def bus_facts(self) -> Sequence[BusFact]:
+        """Return where the bus is and how it is set."""
+        return call("bus_facts", lambda: listed(self.adapter.bus_facts()))
 
     def remarks(self, child: ChildDevice) -> Sequence[str]:
         """Return remarks for the operator."""

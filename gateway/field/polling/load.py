@@ -44,6 +44,11 @@ class BusLoad:
         shares = self._shares(now, lambda key: key[0])
         return {purpose: shares.get(purpose, 0.0) for purpose in LoadPurpose}
 
+    def measured_seconds(self, now: float) -> float:
+        """Return over how long the shares are measured."""
+        self._start_window_if_due(now)
+        return self._last_seconds + now - self._began_at
+
     def by_child(self, now: float) -> Mapping[str, float]:
         """Return the share of the bus's time that each child took, for all purposes; children that took none are left out."""
         shares = self._shares(now, lambda key: key[1])

@@ -13,7 +13,7 @@ from gateway.field.guard.bug_reports import BugReports
 from gateway.field.polling.budget import Budget, over_budget
 from gateway.field.polling.configured_intervals import ConfiguredIntervals
 from gateway.field.polling.schedule import NEVER, Schedule
-from gateway.models import ChildDevice
+from gateway.models import BusFact, ChildDevice
 from gateway.plain_text import named_error
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,14 @@ class ReadPlanner:
                 log.warning("%s. All its intervals are stretched", over_budget(bus, budget))
         elif before.stretch > 1:
             log.info("%s: the read plan is within its limit again: it %s", bus, budget)
+
+    def facts(self) -> Sequence[BusFact]:
+        """Return where the bus is and how it is set, as its adapter reports it."""
+        try:
+            return tuple(self._adapter.bus_facts())
+        except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs these facts, not the page
+            self._bugs.record("it does not report how its bus is set", error)
+            return ()
 
     def remarks(self, child: ChildDevice | None) -> Sequence[str]:
         """Return what the adapter reports about a child; `None`: about the bus as a whole."""

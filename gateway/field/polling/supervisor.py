@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -40,7 +40,7 @@ from gateway.field.polling.schedule import DiscoverTask, Schedule, Task
 from gateway.field.polling.work_signal import WorkSignal
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.listening import Listener
-from gateway.models import ChildDevice, Command, CommandResult, Progress
+from gateway.models import BusFact, ChildDevice, Command, CommandResult, PlannedRead, Progress
 from gateway.plain_text import named_error
 from gateway.state.registry import Registry
 from gateway.tasks import END_SECONDS, loop_time, raise_if_cancelled
@@ -249,6 +249,26 @@ class Supervisor:
     def device_loads(self) -> Mapping[str, float]:
         """The share of the bus's time that each child used lately, by key; children that used none are left out."""
         return self._load.by_child(loop_time())
+
+    @property
+    def measured_seconds(self) -> float:
+        """Over how long the shares of the bus's time are measured."""
+        return self._load.measured_seconds(loop_time())
+
+    @property
+    def planned_reads(self) -> Sequence[PlannedRead]:
+        """The reads of its children, and of configured devices that are not children yet, by plan."""
+        return self._planner.budget.reads
+
+    @property
+    def children(self) -> Mapping[str, ChildDevice]:
+        """The children on this bus, by key."""
+        return self._children
+
+    @property
+    def facts(self) -> Sequence[BusFact]:
+        """Where the bus is and how it is set."""
+        return self._planner.facts()
 
     def status(self) -> BusStatus:
         """Return the current status of the bus."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.field.fleet import Fleet
 from gateway.models import ChildDevice
-from gateway.recent_frames import FrameLine, frame_line
+from gateway.recent_frames import RecordedFrame
 from gateway.state.registry import Registry
 from gateway.status.device_actions import Frame, Frames
 
@@ -30,12 +30,11 @@ class DeviceFrames:
         if supervisor is None:
             return Frames(problem=f"its bus {device.bus} does not exist (any more)")
         try:
-            lines = [frame_line(line) for line in supervisor.adapter.recent_frames()]
+            frames = supervisor.adapter.recorded_frames(device.address)
         except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs its frames alone
             return Frames(problem=f"its adapter failed: {type(error).__name__}")
-        has_addresses = any(line.address is not None for line in lines)
-        own = [line for line in lines if line.address == device.address] if has_addresses else lines
-        return Frames(frames=tuple(map(_frame, own)), is_of_bus=bool(own) and not has_addresses)
+        is_of_bus = bool(frames) and all(frame.address is None for frame in frames)
+        return Frames(frames=tuple(map(_shown, frames)), is_of_bus=is_of_bus)
 
     def _device(self, key: str) -> ChildDevice | None:
         if (record := self._registry.children.get(key)) is not None:
@@ -44,6 +43,13 @@ class DeviceFrames:
         return None if found is None else found.found.as_child(adapter=found.adapter, bus=found.bus)
 
 
-def _frame(line: FrameLine) -> Frame:
-    direction = {">": "sent", "<": "received"}.get(line.direction or "")
-    return Frame(at=line.at, direction=direction, bytes=line.text, text=line.characters)
+def _shown(frame: RecordedFrame) -> Frame:
+    return Frame(
+        at=frame.clock,
+        time=frame.at,
+        direction={">": "sent", "<": "received"}.get(frame.direction or ""),
+        bytes=frame.text,
+        text=frame.characters,
+        meaning=frame.meaning,
+        is_wrong=frame.is_wrong,
+    )

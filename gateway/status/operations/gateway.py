@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import AwareDatetime, Field
 
+from gateway.status.buses_view import BusReport
 from gateway.status.cloud_activity import CloudActivity
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.model import StatusModel
@@ -43,6 +44,10 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     ),
     ApiOperation(
         *("buses", "GET", f"{BASE}/buses", "Every bus, with its planned and its measured load", BusList),
+        needs=Rights.LOOK,
+    ),
+    ApiOperation(
+        *("bus", "GET", f"{BASE}/buses/{{id}}", "One bus: how it is set, and what each device takes of its time", BusReport),
         needs=Rights.LOOK,
     ),
     ApiOperation(

@@ -56,6 +56,11 @@ def moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def precise(at: datetime) -> str:
+    """Return a time in UTC with milliseconds."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03} UTC"
+
+
 def zone(at: datetime) -> str:
     """Return how far the zone of this machine is from UTC at this time: `+02:00`."""
     offset = f"{at.astimezone():%z}"

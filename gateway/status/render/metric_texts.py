@@ -176,6 +176,11 @@ def metric_rank(metric: Metric) -> tuple[int, ...]:
     return not metric.headline, late, quantity, details
 
 
+def words_of(name: str) -> frozenset[str]:
+    """Return the words of a metric's name, in lower case."""
+    return frozenset(part.lower() for part in _parts(name))
+
+
 def _may_be_second(value: LatestValue, first: str) -> bool:
     quantity = quantity_of(value.metric, value.unit)
     return quantity not in (first, "late") and not _details(value.metric)
@@ -184,7 +189,7 @@ def _may_be_second(value: LatestValue, first: str) -> bool:
 @lru_cache(maxsize=4096)
 def quantity_of(name: str, unit: str | None) -> str:
     """Return the quantity of a metric, one of `QUANTITIES`."""
-    words = {part.lower() for part in _parts(name)}
+    words = words_of(name)
     if {"power", "on"} <= words:
         return "state"
     by_name = [quantity for quantity, marks in QUANTITIES.items() if marks & words]

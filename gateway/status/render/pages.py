@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 from markupsafe import Markup
 
 from gateway.state.history.timeline import TimelineEvent
+from gateway.status.buses_view import BusDetails
 from gateway.status.device_actions_view import DeviceActions
 from gateway.status.doctor_cache import DoctorReport
 from gateway.status.event_query import EventQuery
@@ -25,6 +26,7 @@ from gateway.status.logs_view import LogsView
 from gateway.status.model import decode_id
 from gateway.status.open_causes import OpenCause, bus_cause, child_cause, gateway_cause, open_causes
 from gateway.status.render import formatting
+from gateway.status.render.bus_line import line_of
 from gateway.status.render.chart_svg import Bands, bands
 from gateway.status.render.charts import why_no_chart
 from gateway.status.render.device_actions import DeviceActionRenderer
@@ -32,6 +34,7 @@ from gateway.status.render.device_region import DeviceRegion
 from gateway.status.render.device_table import COLUMNS, GROUPS, DeviceTable, freshness, shown_columns
 from gateway.status.render.events import event_page, event_rows
 from gateway.status.render.logs import LogQuery, log_page
+from gateway.status.render.metric_groups import GROUP_TEXTS, grouped
 from gateway.status.render.metric_texts import headline_order
 from gateway.status.render.paging import ListQuery, list_waiting
 from gateway.status.render.several import SeveralRenderer
@@ -167,7 +170,10 @@ class PageRenderer:
         find_child: FindChild,
         device_actions: DeviceActions | None = None,
         several: SeveralResults | None = None,
+        *,
+        bus_details: Callable[[str, str], BusDetails] = lambda entry, bus: BusDetails(),
     ) -> None:
+        self._bus_details = bus_details
         self.device_actions = DeviceActionRenderer(templates, find_child, device_actions)
         self._several = several or SeveralResults()
         self._several_renderer = SeveralRenderer(templates, None if device_actions is None else device_actions.looks)
@@ -301,11 +307,11 @@ class PageRenderer:
         if bus is None:
             return None
         children, cells = self._devices(address, snapshot, bus.id)
-        on_bus = {child.name: child for child in snapshot.children if child.bus_id == bus.id}
         return RenderedPage(
             bus.bus,
             {
-                "bus": self._render("_bus.html", bus=bus, cause=bus_cause(bus, _affected(snapshot, bus)), on_bus=on_bus),
+                "bus": self._render("_bus.html", bus=bus, cause=bus_cause(bus, _affected(snapshot, bus))),
+                "line": self._render("_bus_line.html", bus=bus, **line_of(self._bus_details(bus.entry, bus.bus))),
                 "children": children,
             },
             cells,
@@ -340,6 +346,8 @@ class PageRenderer:
                 "values": self._render(
                     "_latest_values.html",
                     values=values,
+                    groups=grouped(values),
+                    group_texts=GROUP_TEXTS,
                     freshness_of=lambda value: freshness(line.standing, value.at, at),
                     setters=self.device_actions.setters(line),
                     line=line,

@@ -93,6 +93,7 @@ class Templates:
         self._environment.filters |= {
             "moment": formatting.moment,
             "zone": formatting.zone,
+            "precise": formatting.precise,
             "share": formatting.share,
             "duration": formatting.duration,
             "amount": formatting.amount,

@@ -6,10 +6,11 @@ from aiohttp import web
 
 from gateway.status.auth.middleware import VISITOR
 from gateway.status.declared_routes import DeclaredRoute, get
-from gateway.status.device_actions import Frames
+from gateway.status.device_actions import Frame, Frames
 from gateway.status.device_actions_view import FrameActions
 from gateway.status.languages.texts import gettext as _
 from gateway.status.operations.frames import OPERATIONS
+from gateway.status.render import formatting
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.rights import Rights
 from gateway.status.routes.api_operations import api_response, child_key, operation_routes
@@ -47,6 +48,7 @@ class FrameRoutes:
             form_path=request.path,
             device=device,
             frames=frames,
+            wrong=sum(frame.is_wrong for frame in frames.frames),
         )
         response = web.Response(text=html, content_type="text/html")
         response.enable_compression()
@@ -54,10 +56,7 @@ class FrameRoutes:
 
     async def file(self, request: web.Request) -> web.Response:
         """Respond with the frames as a file."""
-        lines = [
-            " ".join(filter(None, (one.at, one.direction, one.bytes, None if one.text is None else f"| {one.text}")))
-            for one in self._found(request).frames
-        ]
+        lines = map(_line, self._found(request).frames)
         headers = {"Content-Disposition": 'attachment; filename="frames.txt"'}
         return web.Response(text="".join(f"{line}\n" for line in lines), content_type="text/plain", headers=headers)
 
@@ -70,3 +69,9 @@ class FrameRoutes:
         if frames is None:
             raise web.HTTPNotFound
         return frames
+
+
+def _line(frame: Frame) -> str:
+    at = frame.at if frame.time is None else formatting.precise(frame.time)
+    texts = (None if text is None else f"| {text}" for text in (frame.meaning, frame.text))
+    return " ".join(filter(None, (at, frame.direction, frame.bytes, *texts)))

@@ -7,6 +7,7 @@ from functools import cache
 from aiohttp import web
 
 from gateway import strict_json
+from gateway.status.buses_view import BusesView, BusReport
 from gateway.status.declared_routes import DeclaredRoute, get
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.open_causes import open_causes
@@ -24,7 +25,8 @@ from gateway.status.snapshot_cache import SnapshotCache
 class GatewayApi:
     """Handlers of `gateway.status.operations.gateway`."""
 
-    def __init__(self, snapshots: SnapshotCache, doctor: DoctorCache, actions: Actions) -> None:
+    def __init__(self, snapshots: SnapshotCache, doctor: DoctorCache, actions: Actions, buses: BusesView) -> None:
+        self._buses = buses
         self._snapshots = snapshots
         self._doctor = doctor
         self._actions = actions
@@ -58,6 +60,12 @@ class GatewayApi:
         """Respond with every bus."""
         del request
         return api_response(BusList(buses=(await self._snapshots.snapshot()).buses))
+
+    async def bus(self, request: web.Request) -> web.Response:
+        """Respond with one bus."""
+        snapshot, word = await self._snapshots.snapshot(), request.match_info["id"]
+        bus = next((bus for bus in snapshot.buses if bus.id == word), None)
+        return api_response(None if bus is None else BusReport(bus=bus, details=self._buses.bus_details(bus.entry, bus.bus)))
 
     async def cloud(self, request: web.Request) -> web.Response:
         """Respond with the exchange with the cloud."""

@@ -56,6 +56,11 @@
     const current = now();
     for (const time of within.querySelectorAll("time[data-how]")) {
       const at = Date.parse(time.dateTime);
+      if (time.dataset.how === "precise") {
+        const words = inZone(new Date(at), { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+        if (time.textContent !== words) time.textContent = words;
+        continue;
+      }
       if (time.dataset.how === "clock" || time.dataset.how === "moment") {  // of today, or of any day
         const date = time.dataset.how === "moment" ? { dateStyle: "medium" } : {};
         const words = inZone(new Date(at), { ...date, timeStyle: "medium" });
@@ -78,6 +83,11 @@
       formats.set(decimals, new Intl.NumberFormat(choice.numbers || undefined, digits));
     }
     return formats.get(decimals).format(value);
+  };
+
+  const inSpan = (value, low, high) => {  // with as many decimals as tell values between these two apart
+    const size = high > low ? (high - low) / 10 : Math.abs(value);
+    return number(value, size ? Math.min(3, Math.max(0, 1 - Math.floor(Math.log10(size)))) : 0);
   };
 
   const updateNumbers = (within) => {
@@ -114,7 +124,7 @@
   }
 
   root.classList.add("scripted");
-  window.gatewayDisplay = { update, now, number, absolute, inZone };
+  window.gatewayDisplay = { update, now, number, inSpan, absolute, inZone };
   update(document);
   setInterval(() => { if (!document.hidden) updateTimes(document); }, 1000);
 })();

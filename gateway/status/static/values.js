@@ -24,7 +24,11 @@
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const width = () => Math.max(240, container.clientWidth - 10);
   const wholeRange = () => { const now = (Date.now() - clockOffset) / 1000; return [now - span, now]; };
-  const short = (value) => Number(value.toPrecision(6)).toString();
+  const shownIn = (self, place) => {  // with the decimals that the drawn values need
+    const ends = [1, 2].map((column) => self.data[3 * place + column].filter((value) => typeof value === "number"));
+    const [low, high] = [Math.min(...ends[0]), Math.max(...ends[1])];
+    return (value) => gatewayDisplay.inSpan(value, low, high);
+  };
   const time = (seconds) => new Date(seconds * 1000).toLocaleString([], span > 90000 ? { dateStyle: "medium", timeStyle: "short" } : { hour: "2-digit", minute: "2-digit" });
 
   const tick = (seconds) => {  // by the choice of the person: a date where the range is longer than a day
@@ -69,6 +73,7 @@
     const parts = drawn.map((one, place) => {
       const [low, high, mean] = [1, 2, 3].map((column) => self.data[3 * place + column][index]);
       if (mean === null || mean === undefined) return "";
+      const short = shownIn(self, place);
       const unit = one.unit ? ` ${one.unit}` : "";
       return `${titles[place]} ${short(mean)}${unit}${low === high ? "" : ` (${short(low)} – ${short(high)}${unit})`}`;
     });

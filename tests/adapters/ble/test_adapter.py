@@ -19,6 +19,7 @@ from gateway.adapter import (
     CommandRejected,
     Confidence,
     DeviceUnreachable,
+    FactSource,
     Found,
     Progress,
 )
@@ -465,3 +466,33 @@ async def test_after_bluetoothd_has_crashed_in_the_middle_of_a_connection_device
             await bluez.daemon.crash()
         await bluez.daemon.start()
         assert not device.is_connected
+
+
+async def test_the_last_advertisements_reads_and_refusals_of_a_device_are_recorded_with_what_they_are(bluez):
+    bluez.environment.add(strap())
+    bluez.environment.add(govee())
+    adapter = adapter_with()
+    async with adapter:
+        found = next(one for one in await discovered(adapter, 2) if one.profile != "govee")
+        await readings_of(adapter, child_of(found))
+    frames = adapter.recorded_frames(STRAP)
+    adverts = [one for one in frames if one.meaning.startswith("advertisement: ")]
+    assert "name “Polar H10”" in adverts[0].meaning
+    assert bytes([10, 0x09]) + b"Polar H10" in adverts[0].content
+    assert {(one.meaning, one.text) for one in frames} >= {("read 2a24", b"H10".hex(" ")), ("read 2a19", "5a")}
+    assert any(one.meaning == "notification of 2a37" and one.text == "00 48" for one in frames)
+    assert [one.at for one in frames] == sorted(one.at for one in frames)
+    assert all(one.address == STRAP for one in frames)
+    (govees,) = {one.address for one in adapter.recorded_frames(GOVEE)}
+    assert govees == GOVEE
+    assert sum("received" in one.meaning for one in adapter.recorded_frames(GOVEE)) == 1, "one frame for the same content"
+    assert any("Polar H10" in line for line in adapter.recent_frames()), "the dump has them as well"
+    assert adapter.recorded_frames("00:00:00:00:00:00") == ()
+
+
+def test_what_a_radio_does_is_told_with_where_it_comes_from():
+    facts = {one.name: (one.value, one.source) for one in adapter_with(scan_time=5).bus_facts()}
+    assert facts["controller"] == ("the first that is powered", FactSource.USUAL)
+    assert facts["scanning"] == ("active", FactSource.USUAL)
+    assert facts["scan_time"] == ("5 s", FactSource.CONFIGURED)
+    assert facts["connections"] == ("0 of 3 in use", FactSource.USUAL)

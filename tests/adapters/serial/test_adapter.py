@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +20,7 @@ from gateway.adapter import (
     CommandRejected,
     Confidence,
     DeviceUnreachable,
+    FactSource,
     Found,
     WrittenSetting,
 )
@@ -436,3 +438,26 @@ def test_the_line_load_of_every_profile_can_be_estimated(name):
     assert checked.blocks
     assert 0 <= load < 0.1
     assert all(0 < block.every_seconds < 3600 for block in checked.blocks)
+
+
+def test_the_line_is_told_as_it_was_found_or_configured_with_where_that_comes_from():
+    line = SimpleNamespace(port="/dev/ttyS9")
+    configured = adapter_on(line).bus_facts()
+    settings = {"type": "serial", "name": "rack", "ports": [line.port]}
+    adapter = SerialAdapter(SerialAdapter.settings_model.model_validate(settings))
+    assert {one.name: (one.value, one.source) for one in configured}["speed"] == ("9600 baud", FactSource.CONFIGURED)
+    profile = next(iter(adapter.settings.library.values()))
+    before = {one.name: (one.value, one.source) for one in adapter.bus_facts()}
+    assert before["speed"][1] is FactSource.USUAL
+    assert before["protocol"] == ("not known yet", None)
+    adapter._remembered.remember_protocol(profile, LineSettings(baudrate=4800, parity="O"))
+    facts = {one.name: (one.value, one.source) for one in adapter.bus_facts()}
+    assert facts["speed"] == ("4800 baud", FactSource.FOUND)
+    assert facts["parity"] == ("odd", FactSource.FOUND)
+    assert facts["protocol"] == (profile.title, FactSource.FOUND)
+
+
+def test_the_speed_of_a_device_server_is_set_there():
+    settings = {"type": "serial", "name": "rack", "ports": ["socket://192.168.1.40:4001"]}
+    facts = SerialAdapter(SerialAdapter.settings_model.model_validate(settings)).bus_facts()
+    assert ("speed", "set on the device server") in [(one.name, one.value) for one in facts]

@@ -113,7 +113,7 @@ class FakeConnection:
             raise value
         return value
 
-    async def write(self, service, characteristic, value, *, with_response):
+    async def write(self, service, characteristic, value, *, with_response, is_secret=False):
         if isinstance(self.refuses_writes, Exception):
             raise self.refuses_writes
         self.writes.append(value)
