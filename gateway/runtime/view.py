@@ -23,6 +23,7 @@ from gateway.runtime.summaries.cloud import CloudSummarizer
 from gateway.runtime.summaries.found_devices import FoundDeviceSummaries
 from gateway.runtime.summaries.gateway import gateway_summary
 from gateway.runtime.summaries.outbox import OutboxSummarizer
+from gateway.runtime.summaries.value_intervals import ValueIntervals
 from gateway.state.history.timeline import TimelineEvent, TimelineFilter
 from gateway.state.parts import StateParts
 from gateway.state.records import Decision
@@ -34,6 +35,7 @@ from gateway.status.logs_view import LogsView
 from gateway.status.maintenance_view import MaintenanceView, RestoreView
 from gateway.status.notifications_view import NotificationsView
 from gateway.status.snapshot import ChildDetails, Snapshot
+from gateway.status.update_intervals import UpdateIntervals
 
 NO_QUESTION = "nothing is to be decided (any more)"
 NO_SUCH_DEVICE = "there is no such device (any more)"
@@ -74,6 +76,7 @@ class GatewayView(Retries):
         self._notice: str | None = None
         self._watchdog = watchdog
         self._children = ChildSummaries(state.registry, field)
+        self._intervals = ValueIntervals(state.registry, field.fleet)
         self._found_devices = FoundDeviceSummaries(state.registry, lambda: effective().configuration.settings.models)
         self._outbox = OutboxSummarizer(state.outbox, cloud.session)
         self.device_actions = device_actions.actions
@@ -123,6 +126,10 @@ class GatewayView(Retries):
     def bus_details(self, entry: str, bus: str) -> BusDetails:
         """Return how a bus is set, and what each device takes of its time."""
         return bus_details(self._field.fleet, entry, bus)
+
+    def update_intervals(self, key: str) -> UpdateIntervals:
+        """Return how often the values of a child are expected."""
+        return self._intervals.of(key)
 
     def set_notice(self, notice: str | None) -> None:
         """Set what the operator should know besides, `None` for nothing."""

@@ -82,7 +82,9 @@ class StatusServer(BaseServer):
         values = kept_values if kept_values is not None else KeptValues(history)
         several = SeveralResults()
         renderer = self._renderer = PageRenderer(
-            self._templates, history, view.child, view.device_actions, several, bus_details=view.bus_details
+            *(self._templates, history, view.child, view.device_actions, several),
+            bus_details=view.bus_details,
+            intervals=view.update_intervals,
         )
         self._logs = view.logs
         self._device_loads = view.device_loads

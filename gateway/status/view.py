@@ -17,9 +17,10 @@ from gateway.status.retry_view import RetryView
 from gateway.status.snapshot import ChildDetails, Snapshot
 from gateway.status.timeline_view import TimelineView
 from gateway.status.topology_view import TopologyView
+from gateway.status.update_intervals import UpdateIntervalsView
 
 
-class View(BusesView, RetryView, DeviceActionsView, TimelineView, KeyChangeView, TopologyView, Protocol):
+class View(BusesView, RetryView, DeviceActionsView, TimelineView, KeyChangeView, TopologyView, UpdateIntervalsView, Protocol):
     """The state of the gateway, and the few actions that a person can take on the page.
 
     An action returns `None` when it succeeds, otherwise the reason, as a text for the person who asked.

@@ -43,6 +43,7 @@ from gateway.status.snapshot import (
     child_status,
     count_by_status,
 )
+from gateway.status.update_intervals import UNKNOWN_INTERVALS
 
 _notifications_spec = importlib.util.spec_from_file_location(
     "fake_notifications", Path(__file__).with_name("fake_notifications.py")
@@ -107,6 +108,7 @@ class FakeView:
         self.buses = {}
         self.children = {}
         self.waiting = {}
+        self.intervals = {}
         self.cannot_store = None
         self.timeline = []
         self.done = []
@@ -235,6 +237,9 @@ class FakeView:
 
     def device_loads(self, entry, bus):
         return {key: one.load for key, one in self.children.items() if (one.line.entry, one.line.bus) == (entry, bus)}
+
+    def update_intervals(self, key):
+        return self.intervals.get(key, UNKNOWN_INTERVALS)
 
     def bus_details(self, entry, bus):
         return fake_buses.details(self, entry, bus)

@@ -149,7 +149,7 @@ async def test_the_cloud_page_shows_each_configuration_and_where_each_setting_co
 async def test_the_devices_that_load_a_bus_are_links_and_its_words_are_plain(page, view):
     _, html = await text_of(page, f"/buses/{encode_id('line', '/dev/serial/by-id/usb-FTDI_RS485-if00')}")
     link = f'<a href="/children/{encode_id("sn:acme/Chiller 2")}"><bdi>Chiller 2</bdi></a>'
-    assert link in html.partition("largest planned load")[2].partition("</table>")[0]
+    assert link in html.partition("Load by device")[2].partition("</table>")[0]
     assert "Used in the last minute" in html
     assert "lately" not in html
 

@@ -90,6 +90,11 @@ class SilenceDetector:
             sender.intervals.append(interval)
             sender.limit_seconds = _limit_seconds(sender)
 
+    def longest_interval(self, child: str) -> float | None:
+        """Return the longest of a child's last intervals in seconds; `None` while none is known."""
+        sender = self._senders.get(child)
+        return max(sender.intervals) if sender is not None and sender.intervals else None
+
     def newly_silent(self, now: float) -> list[tuple[str, str]]:
         """Return each child that has just exceeded its limit, and why it counts as silent; each silence is returned once."""
         silent = []

@@ -44,7 +44,7 @@ class ConfiguredIntervals:
         configuration = self._in_effect.of(child.key)
         if configuration is NOTHING_CONFIGURED:
             return groups
-        return configuration.poll_groups(groups, self._metrics(child))
+        return configuration.poll_groups(groups, self.metrics(child))
 
     def planned_reads(self, children: Sequence[ChildDevice]) -> Sequence[PlannedRead]:
         """Return the planned cost of reading these children at these intervals."""
@@ -56,7 +56,8 @@ class ConfiguredIntervals:
         }
         return tuple(adjust_planned_reads(reads, configured)) if configured else tuple(reads)
 
-    def _metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
+    def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
+        """Return the metrics of each poll group, as far as the adapter tells them."""
         try:
             return self._adapter.metrics(child)
         except Exception as error:  # noqa: BLE001 - code of a third-party adapter: its bug costs the knowledge of what can be left out

@@ -315,6 +315,11 @@ class Schedule:
 
     # what is known of a child -----------------------------------------------------------------------------------------
 
+    def every(self, child: str) -> Mapping[str, float]:
+        """Return the periods of a child's poll groups in seconds, not stretched; the same mapping until they are set again."""
+        entry = self._entries.get(child)
+        return {} if entry is None else entry.every
+
     def probe_at(self, child: str) -> float | None:
         """Return the earliest time at which a silent child is identified again; `None` for one that answers."""
         entry = self._entries.get(child)

@@ -40,7 +40,7 @@ from gateway.field.polling.schedule import DiscoverTask, Schedule, Task
 from gateway.field.polling.work_signal import WorkSignal
 from gateway.field.telemetry.child_monitor import ChildMonitor
 from gateway.field.telemetry.listening import Listener
-from gateway.models import BusFact, ChildDevice, Command, CommandResult, PlannedRead, Progress
+from gateway.models import BusFact, ChildDevice, Command, CommandResult, Metric, PlannedRead, Progress
 from gateway.plain_text import named_error
 from gateway.state.registry import Registry
 from gateway.tasks import END_SECONDS, loop_time, raise_if_cancelled
@@ -264,6 +264,23 @@ class Supervisor:
     def children(self) -> Mapping[str, ChildDevice]:
         """The children on this bus, by key."""
         return self._children
+
+    @property
+    def stretch(self) -> float:
+        """The factor by which all intervals are longer than configured."""
+        return self._schedule.stretch
+
+    def read_every(self, key: str) -> Mapping[str, float]:
+        """Return the periods of a child's poll groups in seconds, not stretched; empty for one that sends by itself."""
+        return self._schedule.every(key)
+
+    def sends_every(self, key: str) -> float | None:
+        """Return the longest interval in seconds at which a child was heard to send lately; `None` while none is known."""
+        return self._children.silence.longest_interval(key)
+
+    def metrics(self, child: ChildDevice) -> Mapping[str, Sequence[Metric]]:
+        """Return the metrics of each poll group of a child, as far as its adapter tells them."""
+        return self._children.intervals.metrics(child)
 
     @property
     def facts(self) -> Sequence[BusFact]:

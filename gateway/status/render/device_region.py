@@ -61,7 +61,8 @@ class DeviceRegion:
             if "values" in columns:
                 for number in range(2):
                     value = row.values[number] if number < len(row.values) else None
-                    cells[f"v{position}_{number}"] = self._shown_value(value, row.freshness)
+                    freshness = "" if value is None else row.freshness[number]
+                    cells[f"v{position}_{number}"] = self._shown_value(value, freshness)
             if "age" in columns:
                 cells[f"v{position}_age"] = self._shown_age(row.at)
         return cells

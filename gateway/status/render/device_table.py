@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final
+from datetime import datetime
+from typing import Final, TypeAlias
 
 from gateway.models import Metric
 from gateway.status.history import History
@@ -17,6 +17,7 @@ from gateway.status.languages.texts import gettext_noop
 from gateway.status.render.metric_texts import headline_order
 from gateway.status.render.paging import ListPage, ListQuery, list_children
 from gateway.status.snapshot import ChildStatus, ChildSummary, LatestValue
+from gateway.status.update_intervals import UNKNOWN_INTERVALS, UpdateIntervals
 
 COLUMNS: Final[Mapping[str, str]] = {
     "values": gettext_noop("Values"),
@@ -35,9 +36,11 @@ GROUPS: Final[Mapping[str, str]] = {
     "family": gettext_noop("family"),
     "status": gettext_noop("status"),
 }
-LATE: Final = timedelta(minutes=5)
-OLD: Final = timedelta(hours=1)
 _QUIET: Final = frozenset({ChildStatus.SILENT, ChildStatus.UNASKED})
+
+
+FindIntervals: TypeAlias = Callable[[str], UpdateIntervals]
+"""Returns how often the values of a child are expected, by its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +52,8 @@ class DeviceRow:
     """At most two."""
     at: datetime | None
     """When the newer of them was read."""
-    freshness: str
-    """A class of the style sheet: empty, `late` or `old`."""
+    freshness: Sequence[str]
+    """Of each value a class of the style sheet: empty, `late` or `old`."""
     group: str | None = None
     """The title of the group that begins with this row."""
     group_size: int = 0
@@ -59,8 +62,9 @@ class DeviceRow:
 class DeviceTable:
     """Finds the rows of a table of devices, with the values that matter most of each."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, intervals: FindIntervals = lambda key: UNKNOWN_INTERVALS) -> None:
         self._history = history
+        self._intervals = intervals
         self._headlines: dict[str, tuple[Sequence[Metric], Sequence[str]]] = {}
 
     def page(
@@ -97,7 +101,8 @@ class DeviceTable:
     def _row(self, child: ChildSummary, now: datetime, group: str | None, size: int) -> DeviceRow:
         values = self.headlines(child)
         at = max((value.at for value in values), default=None)
-        return DeviceRow(child, values, at, freshness(child.standing, at, now), group, size)
+        intervals = self._intervals(child.key)
+        return DeviceRow(child, values, at, [freshness(child.standing, one, now, intervals) for one in values], group, size)
 
     def _order(self, sort: str) -> Callable[[ChildSummary], tuple[object, ...]] | None:
         if sort == "age":
@@ -112,12 +117,12 @@ class DeviceTable:
         return 0, first.unit or "", first.metric, -float(value)
 
 
-def freshness(standing: ChildStatus, at: datetime | None, now: datetime) -> str:
-    """Return the class of a value of this age: values that are not of now are dimmed."""
-    age = timedelta() if at is None else now - at
-    if age > OLD:
+def freshness(standing: ChildStatus, value: LatestValue, now: datetime, intervals: UpdateIntervals) -> str:
+    """Return the class of a value: values that are not of now are dimmed, by how often they are expected."""
+    age = (now - value.at).total_seconds()
+    if age > intervals.old_after(value.metric):
         return "old"
-    return "late" if age > LATE or standing in _QUIET else ""
+    return "late" if age > intervals.late_after(value.metric) or standing in _QUIET else ""
 
 
 def shown_columns(query: ListQuery) -> Sequence[str]:

@@ -31,7 +31,7 @@ from gateway.status.render.chart_svg import Bands, bands
 from gateway.status.render.charts import why_no_chart
 from gateway.status.render.device_actions import DeviceActionRenderer
 from gateway.status.render.device_region import DeviceRegion
-from gateway.status.render.device_table import COLUMNS, GROUPS, DeviceTable, freshness, shown_columns
+from gateway.status.render.device_table import COLUMNS, GROUPS, DeviceTable, FindIntervals, freshness, shown_columns
 from gateway.status.render.events import event_page, event_rows
 from gateway.status.render.logs import LogQuery, log_page
 from gateway.status.render.metric_groups import GROUP_TEXTS, grouped
@@ -45,6 +45,7 @@ from gateway.status.rights import Rights, Visitor
 from gateway.status.series.levels import Kind
 from gateway.status.several import SeveralResults
 from gateway.status.snapshot import BusSummary, ChildDetails, ChildReport, NoChart, Snapshot, count_by_status
+from gateway.status.update_intervals import UNKNOWN_INTERVALS
 
 MAX_PROBLEMS: Final = 20
 """Children with problems that the overview shows above the list."""
@@ -172,14 +173,16 @@ class PageRenderer:
         several: SeveralResults | None = None,
         *,
         bus_details: Callable[[str, str], BusDetails] = lambda entry, bus: BusDetails(),
+        intervals: FindIntervals = lambda key: UNKNOWN_INTERVALS,
     ) -> None:
+        self._intervals = intervals
         self._bus_details = bus_details
         self.device_actions = DeviceActionRenderer(templates, find_child, device_actions)
         self._several = several or SeveralResults()
         self._several_renderer = SeveralRenderer(templates, None if device_actions is None else device_actions.looks)
         self._history = history
         self._find_child = find_child
-        self._table = DeviceTable(history)
+        self._table = DeviceTable(history, intervals)
         self._templates = templates
         self._render = templates.render
         self._device_region = DeviceRegion(templates)
@@ -331,7 +334,7 @@ class PageRenderer:
         if report is None:
             return None
         history, at = self._history, snapshot.at
-        values = headline_order(report.values, report.child.family)
+        values, intervals = headline_order(report.values, report.child.family), self._intervals(key)
         drawn = [value for value in values if value.has_history][:MAX_SPARKLINES]
         sparklines = {one.metric: history.sparkline_points(key, one.metric, until=at) for one in drawn if one.kind is Kind.NUMBER}
         child, line, cloud = report.child, report.child.line, snapshot.cloud
@@ -348,7 +351,7 @@ class PageRenderer:
                     values=values,
                     groups=grouped(values),
                     group_texts=GROUP_TEXTS,
-                    freshness_of=lambda value: freshness(line.standing, value.at, at),
+                    freshness_of=lambda value: freshness(line.standing, value, at, intervals),
                     setters=self.device_actions.setters(line),
                     line=line,
                     sparklines=sparklines,

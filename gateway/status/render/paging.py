@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
-from typing import Final, Generic, TypeAlias, TypeVar
+from typing import Final, Generic, NamedTuple, TypeAlias, TypeVar
 from urllib.parse import urlencode
 
 from gateway.models import Confidence
@@ -19,6 +19,12 @@ MAX_SEARCH_LENGTH: Final = 100
 
 SORTS: Final = ("name", "values", "age", "status", "bus", "kind", "family", "serial")
 GROUPS: Final = ("bus", "family", "status")
+COLUMNS: Final = ("values", "age", "status", "bus", "kind", "family", "serial")
+MOST_SHOWN: Final = 40
+"""Characters of a wrong value that a page repeats."""
+
+MOST_UNKNOWN: Final = 5
+"""Wrong parameters that a page names."""
 
 ChildOrder: TypeAlias = Callable[[ChildSummary], tuple[object, ...]]
 """Returns the sort key of a child."""
@@ -27,6 +33,13 @@ T = TypeVar("T", ChildSummary, WaitingDevice)
 
 _STATUS_ORDER: Final = {status: place for place, status in enumerate(ChildStatus)}
 _CONFIDENCE_ORDER: Final = {confidence: place for place, confidence in enumerate(Confidence)}
+
+
+class UnknownParameter(NamedTuple):
+    """A query parameter that no list has, or that has no such value."""
+
+    name: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +56,24 @@ class ListQuery:
     """What children are grouped by: `bus`, `family` or `status`; empty for one list."""
     columns: tuple[str, ...] = ()
     """The columns that are shown; empty for the usual ones."""
+    unknown: tuple[UnknownParameter, ...] = ()
+    """What the address has besides, and what counts as missing."""
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str], columns: Sequence[str] = ()) -> ListQuery:
-        """Read the query parameters of an address; invalid ones count as missing."""
-        page = parameters.get("page", "")
+        """Read the query parameters of an address; invalid ones count as missing, and are in `unknown`."""
+        wrong = {name for name, value in parameters.items() if value and not PARAMETERS.get(name, _never)(value)}
+        unknown = [UnknownParameter(name[:MOST_SHOWN], parameters[name][:MOST_SHOWN]) for name in parameters if name in wrong]
+        unknown += [UnknownParameter("column", one[:MOST_SHOWN]) for one in columns if one not in COLUMNS]
+        given = {name: value for name, value in parameters.items() if name not in wrong}
         return cls(
-            search=parameters.get("search", "").strip()[:MAX_SEARCH_LENGTH],
-            show=parameters.get("show", "")[:20],
-            page=int(page) if re.fullmatch(r"[1-9][0-9]{0,5}", page) else 1,
-            sort=sort if (sort := parameters.get("sort", "")).removeprefix("-") in SORTS else "",
-            group=group if (group := parameters.get("group", "")) in GROUPS else "",
-            columns=tuple(dict.fromkeys(column for column in columns if re.fullmatch("[a-z]{1,12}", column)))[:10],
+            search=given.get("search", "").strip()[:MAX_SEARCH_LENGTH],
+            show=given.get("show", ""),
+            page=int(given.get("page") or 1),
+            sort=given.get("sort", ""),
+            group=given.get("group", ""),
+            columns=tuple(dict.fromkeys(column for column in columns if column in COLUMNS)),
+            unknown=tuple(dict.fromkeys(unknown))[:MOST_UNKNOWN],
         )
 
     def encode(self, **changes: str | int) -> str:
@@ -87,6 +106,22 @@ class ListPage(Generic[T]):
     def first(self) -> int:
         """The position of its first row in the whole list, from 1."""
         return (self.page - 1) * PER_PAGE + 1
+
+
+def _never(value: str) -> bool:
+    del value
+    return False
+
+
+PARAMETERS: Final[Mapping[str, Callable[[str], bool]]] = {
+    "search": lambda value: True,
+    "show": lambda value: value in ("trouble", "ignored", *ChildStatus),
+    "page": lambda value: re.fullmatch(r"[1-9][0-9]{0,5}", value) is not None,
+    "sort": lambda value: value.removeprefix("-") in SORTS,
+    "group": lambda value: value in GROUPS,
+    "column": lambda value: True,
+}
+"""The query parameters of lists -> whether they can have a value; columns are there several times, and checked each."""
 
 
 def list_children(

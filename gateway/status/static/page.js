@@ -183,6 +183,13 @@
   addEventListener("pageshow", (event) => { if (event.persisted) reconnect(); });
   document.addEventListener("address-changed", () => { version = ""; reconnect(); });
 
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && document.querySelector(".menu[open]");
+    if (!menu) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+
   document.querySelectorAll("[data-live]").forEach(remember);
   if (body.dataset.address) {
     connect();

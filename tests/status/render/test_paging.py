@@ -1,3 +1,4 @@
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 import pytest
@@ -6,7 +7,17 @@ from hypothesis import strategies as st
 
 from gateway.models import Reach
 from gateway.state.records import ChildState
-from gateway.status.render.paging import MAX_SEARCH_LENGTH, PER_PAGE, ListQuery, list_children, list_waiting
+from gateway.status.render.device_table import COLUMNS as TABLE_COLUMNS
+from gateway.status.render.paging import (
+    COLUMNS,
+    MAX_SEARCH_LENGTH,
+    MOST_SHOWN,
+    PER_PAGE,
+    SORTS,
+    ListQuery,
+    list_children,
+    list_waiting,
+)
 
 
 @pytest.fixture
@@ -85,7 +96,7 @@ def test_an_address_that_was_made_is_understood(search, show, page, sort, group,
     given = {"search": search, "show": show, "page": str(page), "sort": sort, "group": group}
     wanted = ListQuery.parse(given, columns)
     pairs = parse_qsl(wanted.encode()[1:])
-    assert ListQuery.parse(dict(pairs), [value for name, value in pairs if name == "column"]) == wanted
+    assert ListQuery.parse(dict(pairs), [value for name, value in pairs if name == "column"]) == replace(wanted, unknown=())
 
 
 @pytest.mark.parametrize(("sort", "first"), [("name", "Meter 0"), ("-name", "Zebra"), ("", "Zebra"), ("nonsense", "Zebra")])
@@ -131,3 +142,26 @@ def test_children_are_listed_by_status_first_in_its_order(fake):
     listing = list_children(lines(view), ListQuery())
     assert names(listing) == ["refused", "silent", "unasked", "fine"]
     assert (listing.first, listing.pages, listing.total) == (1, 1, 4)
+
+
+def test_what_an_address_has_wrong_is_named_and_left_out():
+    query = ListQuery.parse(
+        {"sort": "nmae", "group": "colour", "page": "x", "show": "broken", "srot": "<b>" * 100, "search": "a"}, ["age", "wieght"]
+    )
+    assert (query.sort, query.group, query.page, query.show, query.search, query.columns) == ("", "", 1, "", "a", ("age",))
+    assert [name for name, _ in query.unknown] == ["sort", "group", "page", "show", "srot"], (
+        "and no more than a page has room for"
+    )
+    assert max(len(value) for _, value in query.unknown) == MOST_SHOWN
+    assert query.encode() == "?search=a&column=age", "what is wrong is not carried on"
+    assert ListQuery.parse({}, ["wieght"]).unknown == (("column", "wieght"),)
+
+
+def test_what_an_address_has_right_is_not_named():
+    for sort in SORTS:
+        assert ListQuery.parse({"sort": f"-{sort}", "group": "bus", "page": "2", "show": "silent"}, list(COLUMNS)).unknown == ()
+    assert ListQuery.parse({"sort": "", "show": ""}).unknown == ()
+
+
+def test_the_columns_of_the_table_are_those_of_its_addresses():
+    assert list(TABLE_COLUMNS) == list(COLUMNS)
