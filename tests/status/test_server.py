@@ -531,6 +531,7 @@ async def test_every_call_is_in_the_document_and_answers_as_it_says(page, view):
         asked = document["paths"][operation.path][operation.method.lower()]
         assert ("requestBody" in asked, "400" in asked["responses"]) == (operation.body is not None, True)
     words = dict.fromkeys(("child", "history", "commands_of_child", "last_look", "successors", "frames"), encode_id(METER))
+    words["bus"] = encode_id("ble", "hci0")
     view.device_actions.looks.start(METER, LookKind.READ)
     view.device_actions.commands.sent["a-request"] = view.cloud.commands[0]
     for operation in OPERATIONS:

@@ -8,35 +8,36 @@ from typing import Final
 
 from gateway.models import FactSource
 from gateway.status.buses_view import BusDetails
+from gateway.status.languages.texts import gettext_noop
 from gateway.status.render.metric_texts import metric_title
 
 MOST_LOADS: Final = 25
 """Devices whose load a page shows, those that take most; the topology shows that of each."""
 
 FACT_TITLES: Final[Mapping[str, str]] = {
-    "host": "Host",
-    "port": "Port",
-    "selected_by": "Selected by",
-    "transport": "Transport",
-    "framing": "Frames",
-    "speed": "Speed",
-    "data_bits": "Data bits",
-    "parity": "Parity",
-    "stop_bits": "Stop bits",
-    "flow_control": "Flow control",
-    "timeout": "Waits for an answer",
-    "protocol": "Protocol",
-    "controller": "Bluetooth controller",
-    "scanning": "Scanning",
-    "scan_time": "Duration of a search",
-    "connections": "Connections",
+    "host": gettext_noop("Host"),
+    "port": gettext_noop("Port"),
+    "selected_by": gettext_noop("Selected by"),
+    "transport": gettext_noop("Transport"),
+    "framing": gettext_noop("Frames"),
+    "speed": gettext_noop("Speed"),
+    "data_bits": gettext_noop("Data bits"),
+    "parity": gettext_noop("Parity"),
+    "stop_bits": gettext_noop("Stop bits"),
+    "flow_control": gettext_noop("Flow control"),
+    "timeout": gettext_noop("Waits for an answer"),
+    "protocol": gettext_noop("Protocol"),
+    "controller": gettext_noop("Bluetooth controller"),
+    "scanning": gettext_noop("Scanning"),
+    "scan_time": gettext_noop("Duration of a search"),
+    "connections": gettext_noop("Connections"),
 }
 
 SOURCE_TEXTS: Final[Mapping[FactSource, str]] = {
-    FactSource.CONFIGURED: "as configured",
-    FactSource.USUAL: "usual value",
-    FactSource.PROFILE: "by the profile of its device",
-    FactSource.FOUND: "found by the search",
+    FactSource.CONFIGURED: gettext_noop("as configured"),
+    FactSource.USUAL: gettext_noop("usual value"),
+    FactSource.PROFILE: gettext_noop("by the profile of its device"),
+    FactSource.FOUND: gettext_noop("found by the search"),
 }
 
 
@@ -65,5 +66,5 @@ def line_of(details: BusDetails) -> Mapping[str, object]:
         "rest": len(rest),
         "rest_plan": sum(one.plan for one in rest),
         "rest_load": sum(one.load for one in rest),
-        "minutes": round(details.measured_seconds / 60),
+        "minutes": max(1, round(details.measured_seconds / 60)),
     }

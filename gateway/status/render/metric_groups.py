@@ -8,7 +8,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from gateway.status.render.metric_texts import LINES, quantity_of, words_of
+from gateway.status.languages.texts import gettext_noop
+from gateway.status.render.metric_texts import LINES, ORDER, quantity_of, words_of
 from gateway.status.snapshot import LatestValue
 
 FEWEST: Final = 8
@@ -33,21 +34,20 @@ class MetricGroup(StrEnum):
 
 
 GROUP_TEXTS: Final[Mapping[MetricGroup, str]] = {
-    MetricGroup.MAIN: "Main values",
-    MetricGroup.POWER: "Power",
-    MetricGroup.ENERGY: "Energy",
-    MetricGroup.ELECTRIC: "Current and voltage",
-    MetricGroup.PHASES: "Phases",
-    MetricGroup.CLIMATE: "Climate and air",
-    MetricGroup.STATES: "States",
-    MetricGroup.OTHER: "Other values",
-    MetricGroup.LIMITS: "Settings and limits",
-    MetricGroup.DIAGNOSTICS: "Diagnostics",
+    MetricGroup.MAIN: gettext_noop("Main values"),
+    MetricGroup.POWER: gettext_noop("Power"),
+    MetricGroup.ENERGY: gettext_noop("Energy"),
+    MetricGroup.ELECTRIC: gettext_noop("Current and voltage"),
+    MetricGroup.PHASES: gettext_noop("Phases"),
+    MetricGroup.CLIMATE: gettext_noop("Climate and air"),
+    MetricGroup.STATES: gettext_noop("States"),
+    MetricGroup.OTHER: gettext_noop("Other values"),
+    MetricGroup.LIMITS: gettext_noop("Settings and limits"),
+    MetricGroup.DIAGNOSTICS: gettext_noop("Diagnostics"),
 }
 
 OF_QUANTITY: Final[Mapping[str, MetricGroup]] = {
-    "power": MetricGroup.POWER,
-    "reactive power": MetricGroup.POWER,
+    **dict.fromkeys((quantity for quantity in ORDER if quantity.endswith("power")), MetricGroup.POWER),  # reactive power, too
     "energy": MetricGroup.ENERGY,
     "current": MetricGroup.ELECTRIC,
     "voltage": MetricGroup.ELECTRIC,
