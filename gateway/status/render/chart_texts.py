@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 from gateway.status.render.chart_svg import Line
 from gateway.status.render.metric_texts import metric_title
+from gateway.status.render.metric_titles import localized_title
 from gateway.status.snapshot import MetricHistory
 
 
 def chart_titles(lines: Sequence[Line], titles: Mapping[str, str | None]) -> list[str]:
     """Return what a person calls each line."""
-    return [metric_title(line.series.metric, titles.get(line.series.metric)) for line in lines]
+    return [localized_title(metric_title(line.series.metric, titles.get(line.series.metric))) for line in lines]
 
 
 def table_points(series: MetricHistory) -> list[tuple[datetime, float, float, float]]:

@@ -29,6 +29,7 @@ from gateway.status.render.chart_texts import chart_titles, table_points
 from gateway.status.render.events import KIND_TEXTS
 from gateway.status.render.logs import LEVEL_MARKS, LEVEL_TEXTS
 from gateway.status.render.metric_texts import metric_title
+from gateway.status.render.metric_titles import localized_title
 from gateway.status.render.several_texts import SEVERAL_TEXTS
 from gateway.status.render.shown_values import shown_value
 from gateway.status.render.sign_in_help import SignInHelp
@@ -106,7 +107,7 @@ class Templates:
             "localized_text": localized,
             "with_code": with_code,
             "points": table_points,
-            "metric_title": metric_title,
+            "metric_title": lambda name, title=None: localized_title(metric_title(name, title)),
             "title_of": title_of,
         }
         self._environment.globals |= {

@@ -30,10 +30,15 @@
 
   const zone = () => ({ gateway: document.body.dataset.zone, utc: "UTC" })[choice.zone];
 
+  const dateLocale = () => {  // the names of months are in the language of the page
+    const isOfPage = (locale) => Boolean(locale) && locale.split("-")[0] === root.lang;
+    return [choice.numbers, ...navigator.languages].find(isOfPage) || root.lang;
+  };
+
   const timeFormats = new Map();  // making one takes far longer than using it, and a page has hundreds of times
 
   const timeFormat = (options) => {
-    const locale = choice.numbers || undefined;
+    const locale = dateLocale();
     try {
       return new Intl.DateTimeFormat(locale, { ...options, timeZone: zone() });
     } catch {  // a browser that knows no zones by their offset
