@@ -54,6 +54,7 @@ NO_SENTENCES = {
     *("Accept-Language, Cookie", "public, max-age=31536000, immutable", "camera=(), geolocation=(), microphone=()"),
     '<span lang="en">{}</span>',
     "in use",  # the word of a state of a licence
+    "whole number",  # the word of a kind of field
     " with the token ",  # within the name by which the pages of a client are counted
     *('Bearer realm="xyte-gateway"', "Token required", "the token is wrong"),  # for programs
     "a token is required: Authorization: Bearer <token>",
