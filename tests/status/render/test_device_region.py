@@ -28,7 +28,7 @@ def value(number, **shown):
 
 
 def row(number, *values, at=AT, freshness="", **shown):
-    return DeviceRow(child(number, **shown), values, at, freshness)
+    return DeviceRow(child(number, **shown), values, at, [freshness] * len(values))
 
 
 class CountedTemplates(Templates):
