@@ -23,6 +23,7 @@ class NotEditable(Exception):
     """A text cannot be changed value by value; the text says why."""
 
 
+OTHERWISE_WRITTEN = "This is written in a way that a form cannot change. Edit it as text."
 NO_TOML = "The text is no TOML. Correct it as text first."
 
 
@@ -59,13 +60,20 @@ class EditedToml:
         return value
 
     def set(self, place: Place, value: object) -> None:
-        """Set a value; tables on the way to it are made, and an index behind the last item of a list adds one."""
-        _set(self.tables, place, copy.deepcopy(value))
-        _set(self._document, place, value)
+        """Set a value; tables on the way to it are made, and an index behind the last item of a list adds one.
+
+        Raises:
+            NotEditable: on the way to it is something else than a table or a list.
+        """
+        try:
+            _set(self.tables, place, copy.deepcopy(value))
+            _set(self._document, place, value)
+        except (TypeError, KeyError, IndexError) as error:
+            raise NotEditable(OTHERWISE_WRITTEN) from error
 
     def remove(self, place: Place) -> None:
         """Remove a value, where there is one."""
-        if self.value(place) is None:
+        if not place or self.value(place) is None:
             return
         for root in (self.tables, self._document):
             parent: Any = root
@@ -86,7 +94,7 @@ class EditedToml:
         except tomllib.TOMLDecodeError:
             is_right = False
         if not is_right:
-            raise NotEditable("This text is written in a way that a form cannot change. Edit it as text.")
+            raise NotEditable(OTHERWISE_WRITTEN)
         return text
 
 

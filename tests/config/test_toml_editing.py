@@ -55,6 +55,8 @@ def test_one_value_changes_and_every_other_line_stays(place, value, changed):
 def test_what_is_no_toml_and_what_cannot_be_written_is_refused_with_what_to_do():
     with pytest.raises(NotEditable, match="Correct it as text first"):
         EditedToml("[cloud\n")
+    with pytest.raises(NotEditable, match="Edit it as text"):
+        EditedToml(TEXT).set(("adapter", 0, "hosts", 0, "tls", "ca_file"), "f")
     for text in ("", "1\nother = 2", "'a", "[1, 2"):
         with pytest.raises(ValueError, match="value"):
             value_of(text)

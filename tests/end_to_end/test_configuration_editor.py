@@ -420,3 +420,30 @@ async def test_a_try_says_what_is_wrong_and_what_the_gateway_has_open_itself(gat
 async def test_a_place_that_is_none_is_not_found(gateway, at):
     async with gateway() as running, running.http.get("/configuration/form", params={"at": at}) as answer:
         assert answer.status == 404
+
+
+async def test_a_form_for_what_is_not_there_or_written_otherwise_is_refused_with_the_way_out(gateway, site):
+    async with gateway() as running:
+        etag = (await read(running))["etag"]
+        for path, fields in (
+            ("/form", {"at": "", "f.a": "1"}),
+            ("/form", {"at": "nothing", "f.a": "1"}),
+            ("/form", {"at": "cloud", "etag": "old", "f.may": "observe"}),
+            ("/form/remove", {"at": "adapter/#0", "etag": "old"}),
+            ("/draft/try", {"id": "none"}),
+            ("/draft/save", {}),
+        ):
+            status, _, html = await form(running, path, **{"etag": etag} | fields)
+            assert (status, 'role="alert"' in html) == (409, True), path
+        assert (await form(running, "/form/remove", at="", etag=etag))[0] == 200
+        was = site.file.read_text()
+        for broken in (b"\xff\xfe\x00", b"[cloud\n"):
+            site.file.write_bytes(broken)
+            async with running.http.get("/configuration/form?at=cloud") as answer:
+                assert answer.status == 409
+            async with running.http.get("/configuration") as answer:
+                assert answer.status == 200
+        site.file.unlink()
+        async with running.http.get("/configuration") as answer:
+            assert "cannot be read" in await answer.text()
+        site.file.write_text(was)

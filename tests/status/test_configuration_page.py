@@ -153,6 +153,14 @@ async def test_a_browser_corrects_a_text_sees_what_it_changes_saves_and_undoes_i
         await tab.goto("/login?then=/configuration")
         await tab.fill("#token", page.token)
         await tab.keyboard.press("Enter")
+        await tab.get_by_role("link", name="Cloud", exact=True).last.click()
+        await tab.get_by_label("Telemetry every").fill("9")
+        await tab.get_by_label("Hardware key").fill("my-secret")
+        assert await tab.evaluate("document.documentElement.scrollWidth") <= width if has_scripts else True
+        await tab.get_by_role("button", name="See what changes").click()
+        await tab.get_by_text("This page moves").wait_for()
+        assert view.configuration.answers["hardware_key"] == "my-secret"
+        await tab.get_by_role("button", name="Discard").click()
         await tab.get_by_role("link", name="Edit its text").click()
         await tab.fill("#text", "[cloud]\nwrong = 1\n")
         if has_scripts:

@@ -79,7 +79,10 @@ def plan_warnings(old: Configuration, new: Configuration, address: str) -> Itera
     elif any(getattr(before, key) != getattr(after, key) for key in _PAGE_KEYS):
         yield f"This page moves when the gateway restarts: from {address or address_of(before)} to {address_of(after)}."
     if old.settings.store.path != new.settings.store.path:
-        yield "The store is another file: its devices, its registration and what waits for the cloud are not in the new one."
+        yield (
+            "The store is another file: its devices, its registration and what waits for the cloud are not in the new one. The"
+            " tokens of this page are beside it, too: where there are none, a new one is made and shown in the log."
+        )
     if old.entries and not new.entries:
         yield "No bus is left: the gateway reads no device any more."
 
