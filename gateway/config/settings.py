@@ -279,6 +279,17 @@ class AdmissionSection(_Section):
     )
 
 
+def _page_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0 and parts.username is None
+    except ValueError:
+        usable = False
+    if not usable or not text.isprintable() or " " in text:
+        raise ValueError("not an address; write it as https://example.com/hook")
+    return text
+
+
 class StatusSection(_Section):
     """`[status]`: the status page, and when the gateway counts as ready."""
 
@@ -299,21 +310,15 @@ class StatusSection(_Section):
         description='a PEM file, to serve the page by https, read anew when renewed; or "self-signed": the gateway makes one',
     )
     key: Path | None = Field(default=None, description="the PEM file with the private key, if not in the same file")
+    update_check: Annotated[str, AfterValidator(_page_url)] | None = Field(
+        default=None,
+        description="an address that is asked once a day which versions there are, as JSON of a release page or a registry;"
+        " without it nobody is asked, and only the cloud tells of newer ones",
+    )
     trusted_proxies: tuple[IPvAnyNetwork, ...] = Field(
         default=(),
         description="addresses or networks of reverse proxies in front of the page, whose X-Forwarded-For names the visitor",
     )
-
-
-def _page_url(text: str) -> str:
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("https", "http") and parts.hostname and parts.port != 0 and parts.username is None
-    except ValueError:
-        usable = False
-    if not usable or not text.isprintable() or " " in text:
-        raise ValueError("not an address; write it as https://example.com/hook")
-    return text
 
 
 def _webhook(secret: SecretStr) -> SecretStr:

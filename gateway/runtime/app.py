@@ -187,6 +187,7 @@ class Gateway:
             report_missing_buses(state, field, after=timing.missing_bus_after),
             report_unknown_children(self.configuration.settings.child, state, after=timing.missing_bus_after),
             self.offers.run(),
+            self.view.updates.run(cloud_every=timing.look_for_updates_every),
             self.children.settings.run(),
             self.children.map_trials.run(),
             self.device_actions.run(),

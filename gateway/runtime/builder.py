@@ -75,6 +75,7 @@ from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.restart import Restart
 from gateway.runtime.restores import Restores
 from gateway.runtime.timeline.recorder import TimelineRecorder
+from gateway.runtime.updates import UpdateWatch
 from gateway.runtime.view import GatewayView
 from gateway.state.history.opening import opened_history
 from gateway.state.incidents import OpenIncident
@@ -196,6 +197,10 @@ async def build(
         view.logs = LogAccess(masked_lines, level_switch)
         collector = dump_collector(state, field.fleet, diagnosis)
         view.notifications = notifier
+        view.updates = UpdateWatch(
+            state.firmware_offers, state.registry,
+            address=settings.status.update_check, has_hook=settings.gateway.firmware_hook is not None,
+        )  # fmt: skip
         view.maintenance = Maintenance(settings.store.path, collector, restart, record=state.timeline.record)
         view.configuration = editor = FileEditor(
             own, adapters, state=state, field=field, cloud=cloud, restart=restart,

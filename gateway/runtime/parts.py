@@ -45,6 +45,8 @@ class Timing:
     bus_lost_after: timedelta = timedelta(seconds=30)
     """A bus that is reopened sooner, as after a reset of its USB adapter, has no incident."""
     look_for_incidents_every: timedelta = timedelta(seconds=2)
+    look_for_updates_every: timedelta = timedelta(minutes=1)
+    """Between two looks whether the cloud has offered a newer version."""
     save_memory_every: timedelta = timedelta(seconds=60)
     check_settings_every: timedelta = CHECK_EVERY
     """Between two comparisons of the settings of a device with its configuration."""

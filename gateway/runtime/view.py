@@ -24,6 +24,7 @@ from gateway.runtime.summaries.found_devices import FoundDeviceSummaries
 from gateway.runtime.summaries.gateway import gateway_summary
 from gateway.runtime.summaries.outbox import OutboxSummarizer
 from gateway.runtime.summaries.value_intervals import ValueIntervals
+from gateway.runtime.updates import UpdateWatch
 from gateway.state.history.timeline import TimelineEvent, TimelineFilter
 from gateway.state.parts import StateParts
 from gateway.state.records import Decision
@@ -53,6 +54,8 @@ class GatewayView(Retries):
     notifications: NotificationsView
     """The same."""
     configuration: ConfigurationView
+    """The same."""
+    updates: UpdateWatch
     """The same."""
 
     def __init__(
@@ -105,6 +108,7 @@ class GatewayView(Retries):
                 started_at=self._started_at,
                 notice=self._notices(),
                 clock_problem=clock_problem(self._clock.ahead, at, self._clock.server),
+                update=self.updates.notice,
             ),
             outbox=outbox,
             buses=tuple(bus_summaries(self._field.fleet, children, at)),
@@ -154,7 +158,7 @@ class GatewayView(Retries):
 
     async def examine(self) -> Sequence[Finding]:
         """Run the checks of `doctor` on this machine."""
-        return await self._examine()
+        return [*self.updates.findings(), *await self._examine()]
 
     # actions ----------------------------------------------------------------------------------------------------------
 

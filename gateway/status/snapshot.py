@@ -6,7 +6,7 @@ No model has a field for a key or a token, so none can be shown by mistake.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -17,6 +17,7 @@ from gateway.models import Confidence, Reach
 from gateway.state.child_states import ChildState
 from gateway.state.records import Decision
 from gateway.status.cloud_activity import CloudActivity
+from gateway.status.languages.texts import gettext_noop
 from gateway.status.model import StatusModel, Text
 from gateway.status.series.levels import BIN_SECONDS, Kind, Range
 
@@ -96,6 +97,33 @@ class FlashSummary(StatusModel):
     years_left: float | None = Field(default=None, description="until the budget is used, at this rate")
 
 
+class UpdateWay(StrEnum):
+    """How the gateway is updated."""
+
+    COMMAND = "command"
+    CONTAINER = "container"
+    BY_HAND = "by hand"
+
+
+THE_CLOUD: Final = gettext_noop("the cloud")
+UPDATE_STEPS: Final[Mapping[UpdateWay, str]] = {
+    UpdateWay.COMMAND: gettext_noop("To install it, send the gateway the command `update_firmware` in the cloud."),
+    UpdateWay.CONTAINER: gettext_noop(
+        "To install it, on its host, in the folder of docker-compose.yml: `git pull`, then `docker compose up --build --detach`."
+    ),
+    UpdateWay.BY_HAND: gettext_noop("To install it, follow the README, then restart it: `sudo systemctl restart xyte-gateway`."),
+}
+"""What to do about a newer version."""
+
+
+class UpdateNotice(StatusModel):
+    """A newer version of the gateway."""
+
+    version: Text
+    told_by: Text = Field(description="who says that there is one: the cloud, or the host of [status] update_check")
+    what_to_do: Text
+
+
 class GatewaySummary(StatusModel):
     """The gateway itself, without its key."""
 
@@ -121,6 +149,7 @@ class GatewaySummary(StatusModel):
     tries: int = Field(default=0, description="number of registrations in a row that failed")
     next_try_at: AwareDatetime | None = Field(default=None, description="time of the next registration, while it is refused")
     hub: HubContact
+    update: UpdateNotice | None = Field(default=None, description="a newer version; null where none is known")
     notice: Text | None = Field(default=None, description="something else that its operator should know")
     store_problem: Text | None = Field(default=None, description="why nothing can be stored")
     clock_problem: Text | None = Field(default=None, description="how far the clock is from that of the cloud, if too far")

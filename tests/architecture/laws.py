@@ -34,7 +34,13 @@ EVERYWHERE = frozenset(("pydantic", "pydantic_core", "pydantic_settings"))
 """Outside libraries without a file of their own: the models are made of them."""
 
 IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
-    "aiohttp": ("gateway/cloud/http.py", "gateway/emulator/*", "gateway/runtime/notify/webhook.py", "gateway/status/*"),
+    "aiohttp": (
+        "gateway/cloud/http.py",
+        "gateway/emulator/*",
+        "gateway/runtime/notify/webhook.py",
+        "gateway/runtime/update_address.py",
+        "gateway/status/*",
+    ),
     "aiosmtplib": ("gateway/runtime/notify/mail.py",),
     "bleak": ("adapters/ble/radio/radio.py", "adapters/ble/radio/connection.py", "gateway/testing/bluetooth/bleak_backend.py"),
     "bleak_retry_connector": ("adapters/ble/radio/radio.py",),

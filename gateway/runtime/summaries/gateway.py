@@ -10,7 +10,7 @@ from gateway.config.settings import Settings
 from gateway.runtime.claiming import claim_url_of
 from gateway.runtime.parts import CloudParts
 from gateway.state.parts import StateParts
-from gateway.status.snapshot import FlashSummary, GatewaySummary, HubContact, RecoverySummary
+from gateway.status.snapshot import FlashSummary, GatewaySummary, HubContact, RecoverySummary, UpdateNotice
 
 RECOVERIES_ARE_SHOWN_FOR = timedelta(days=7)
 
@@ -24,6 +24,7 @@ def gateway_summary(
     started_at: datetime,
     notice: str | None,
     clock_problem: str | None = None,
+    update: UpdateNotice | None = None,
 ) -> GatewaySummary:
     """Return the state of the gateway at this moment."""
     record = state.registry.gateway
@@ -54,6 +55,7 @@ def gateway_summary(
         next_try_at=cloud.enrolment.next_try if credentials is None else None,
         hub=_hub_contact(cloud.session.rate_control, at),
         notice=notice,
+        update=update,
         store_problem=state.store.problem,
         clock_problem=clock_problem,
         recoveries=tuple(
