@@ -12,6 +12,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from gateway import __version__
 from gateway.status.operations import (
     children,
+    claim,
     commands,
     configuration,
     events,
@@ -22,6 +23,8 @@ from gateway.status.operations import (
     logs,
     looks,
     maintenance,
+    notifications,
+    restore,
     retry,
     several,
     topology,
@@ -44,6 +47,9 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     *retry.OPERATIONS,
     *logs.OPERATIONS,
     *maintenance.OPERATIONS,
+    *restore.OPERATIONS,
+    *notifications.OPERATIONS,
+    *claim.OPERATIONS,
     *topology.OPERATIONS,
     *configuration.OPERATIONS,
 )
@@ -111,11 +117,17 @@ def _operation_object(operation: ApiOperation) -> Mapping[str, Any]:
         "summary": operation.summary,
         "description": _WHO_MAY[operation.needs],
         "parameters": in_path + in_query,
-        **({} if operation.body is None else {"requestBody": {"required": True, "content": _json_content(operation.body)}}),
+        **_request_body(operation),
         "responses": {"200": _success_object(operation)}
         | {status: _response_object(why, ErrorResponse) for status, why in sorted(errors.items())}
         | {status: _response_object(why, model) for status, (why, model) in operation.errors.items()},
     }
+
+
+def _request_body(operation: ApiOperation) -> Mapping[str, Any]:
+    if operation.body is None:
+        return {}
+    return {"requestBody": {"required": True, "content": _content(operation.body, operation.body_type)}}
 
 
 def _query_parameter(name: str, parameter: QueryParameter) -> Mapping[str, Any]:
@@ -146,8 +158,8 @@ def _success_object(operation: ApiOperation) -> Mapping[str, Any]:
 
 
 def _response_object(description: str, model: type[BaseModel]) -> Mapping[str, Any]:
-    return {"description": description, "content": _json_content(model)}
+    return {"description": description, "content": _content(model)}
 
 
-def _json_content(model: type[BaseModel]) -> Mapping[str, Any]:
-    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}
+def _content(model: type[BaseModel], content_type: str = "application/json") -> Mapping[str, Any]:
+    return {content_type: {"schema": {"$ref": f"#/components/schemas/{model.__name__}"}}}

@@ -36,9 +36,11 @@ from gateway.status.routes.looks import LookRoutes
 from gateway.status.routes.maintenance import MaintenanceRoutes
 from gateway.status.routes.maintenance_api import MaintenanceApi
 from gateway.status.routes.notifications import NotificationRoutes
+from gateway.status.routes.notifications_api import NotificationsApi
 from gateway.status.routes.page_events import events_of
 from gateway.status.routes.probes import ProbeRoutes
 from gateway.status.routes.restore import RestoreRoutes
+from gateway.status.routes.restore_api import RestoreApi
 from gateway.status.routes.retry import RetryRoutes
 from gateway.status.routes.several import SeveralRoutes
 from gateway.status.routes.topology import TopologyRoutes
@@ -92,6 +94,7 @@ class StatusServer(BaseServer):
         doctor = self._doctor = DoctorCache(view)
         live = self._live = LiveUpdates(self._render, every=update_every)
         actions = Actions(view, snapshots)
+        notifications = NotificationRoutes(view.notifications, snapshots, renderer)
         maintenance = MaintenanceRoutes(view.maintenance, snapshots, renderer, self._run_id)
         configuration = ConfigurationRoutes(view.configuration, snapshots, renderer, self._templates, self._run_id)
         for part in (
@@ -105,7 +108,9 @@ class StatusServer(BaseServer):
             maintenance,
             RestoreRoutes(view.restores, maintenance),
             TopologyRoutes(view, snapshots, renderer),
-            NotificationRoutes(view.notifications, snapshots, renderer),
+            RestoreApi(view.restores),
+            notifications,
+            NotificationsApi(view.notifications, notifications.testing),
             MaintenanceApi(view.maintenance),
             configuration,
             ConfigurationForms(view.configuration, configuration),

@@ -13,6 +13,8 @@ from gateway.status.model import StatusModel
 from gateway.status.rights import Rights
 
 BASE: Final = "/api/v1"
+MULTIPART: Final = "multipart/form-data"
+"""A body that may be large: only the handler reads it, with bounds of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class ApiOperation:
     """Its query parameters, by name."""
     body: type[BaseModel] | None = None
     """The model of its request body."""
+    body_type: Literal["application/json", "multipart/form-data"] = field(default="application/json", kw_only=True)
     errors: Mapping[str, tuple[str, type[BaseModel]]] = field(default_factory=dict)
     """Its own errors: the status -> a description, and the model of the response."""
     content_type: str = field(default="application/json", kw_only=True)

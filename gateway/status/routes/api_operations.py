@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError
 from gateway.status.auth.forms import read_large_body
 from gateway.status.declared_routes import DeclaredRoute, Handler
 from gateway.status.model import decode_id, replace_unprintable
-from gateway.status.operations.operation import ActionDone, ApiOperation, ErrorResponse, QueryParameter
+from gateway.status.operations.body_problems import body_problems
+from gateway.status.operations.operation import MULTIPART, ActionDone, ApiOperation, ErrorResponse, QueryParameter
 from gateway.status.routes.actions import NOT_FOUND
 from gateway.status.routes.json_responses import json_response
 
@@ -33,7 +34,7 @@ def operation_routes(operations: Iterable[ApiOperation], handlers: object) -> li
             one.path,
             _checked(one, getattr(handlers, one.name)),
             one.needs,
-            reads_its_body=one.most_body_bytes is not None,
+            reads_its_body=one.most_body_bytes is not None or one.body_type == MULTIPART,
         )
         for one in operations
     ]
@@ -116,9 +117,7 @@ def _of_model(content: bytes, model: type[Body]) -> Body:
     try:
         return model.model_validate_json(content, strict=True)
     except ValidationError as error:
-        wrong = error.errors()[0]
-        where = ".".join(str(part) for part in wrong["loc"]) or "the body"
-        raise InvalidBody(f"{where}: {wrong['msg']}") from error
+        raise InvalidBody(body_problems(error, model)) from None
 
 
 def child_key(request: web.Request) -> str:

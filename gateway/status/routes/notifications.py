@@ -23,7 +23,8 @@ class NotificationRoutes:
         self._view = view
         self._snapshots = snapshots
         self._renderer = renderer
-        self._testing = asyncio.Lock()
+        self.testing = asyncio.Lock()
+        """Held while a test is sent, one at a time: nobody is to be flooded."""
 
     def routes(self) -> list[DeclaredRoute]:
         """Return the routes."""
@@ -38,7 +39,7 @@ class NotificationRoutes:
 
     async def test(self, request: web.Request) -> web.Response:
         """Send a test, and respond with what the servers answered."""
-        async with self._testing:  # one at a time: nobody is to be flooded
+        async with self.testing:
             outcomes = await self._view.test()
         return await self._respond(request, outcomes)
 

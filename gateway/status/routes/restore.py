@@ -50,7 +50,7 @@ class RestoreRoutes:
         if request.content_type != "multipart/form-data":
             raise web.HTTPUnsupportedMediaType
         try:
-            plan = await self._checked(request)
+            plan = await checked_upload(request, self._view)
         except StoreError as error:
             return await self._page.respond(
                 request, problem=_("Nothing is restored: %(why)s.", why=localized(str(error))), status=409
@@ -82,22 +82,29 @@ class RestoreRoutes:
         problem = _("Nothing is restored: %(why)s.", why=localized(str(error)))
         return await self._page.respond(request, problem=problem, status=409)
 
-    async def _checked(self, request: web.Request) -> RestorePlan:
-        """Read the form up to its file, and have that checked while it arrives."""
-        reader, passphrase = await request.multipart(), ""
-        for _number in range(MOST_PARTS):
-            async with asyncio.timeout(CHUNK_SECONDS):
-                part = await reader.next()
-            if part is None:
-                break
-            if not isinstance(part, BodyPartReader):
-                raise ValueError("a part has parts of its own")  # noqa: TRY004 - about what was sent
-            if part.name == "file":
-                return await self._view.check(_chunks_of(part), passphrase)
-            text = b"".join([chunk async for chunk in _chunks_of(part, most=MOST_PASSPHRASE_BYTES)])
-            if part.name == "passphrase":
-                passphrase = text.decode("utf-8", "replace")
-        raise StoreError("no file was chosen")
+
+async def checked_upload(request: web.Request, view: RestoreView) -> RestorePlan:
+    """Read a form up to its file, and have that checked while it arrives.
+
+    Raises:
+        StoreError: it cannot be restored, or there is no file; the text says why.
+        ValueError: it is no multipart form.
+        TimeoutError: nothing comes for a while.
+    """
+    reader, passphrase = await request.multipart(), ""
+    for _number in range(MOST_PARTS):
+        async with asyncio.timeout(CHUNK_SECONDS):
+            part = await reader.next()
+        if part is None:
+            break
+        if not isinstance(part, BodyPartReader):
+            raise ValueError("a part has parts of its own")  # noqa: TRY004 - about what was sent
+        if part.name == "file":
+            return await view.check(_chunks_of(part), passphrase)
+        text = b"".join([chunk async for chunk in _chunks_of(part, most=MOST_PASSPHRASE_BYTES)])
+        if part.name == "passphrase":
+            passphrase = text.decode("utf-8", "replace")
+    raise StoreError("no file was chosen")
 
 
 async def _chunks_of(part: BodyPartReader, *, most: int | None = None) -> AsyncIterator[bytes]:

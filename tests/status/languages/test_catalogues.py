@@ -31,6 +31,7 @@ ENGLISH = {
     "routes/history_api.py": "the API is English",
     "routes/configuration_api.py": "the API is English",
     "routes/maintenance_api.py": "the API is English",
+    "routes/restore_api.py": "the API is English",
     "routes/metrics.py": "metrics are English",
     "render/sign_in_help.py": "the name of the product and a command",
 }
