@@ -31,6 +31,8 @@ MAX_PENDING_VALUES: Final = 320_000
 
 _MAX_DRAWN: Final = 1e38
 """Larger numbers, and NaN, are not drawn."""
+_MIN_DRAWN: Final = -_MAX_DRAWN
+_NUMBER: Final = Kind.NUMBER  # looked up for each value: a name of the module costs less than the member of a class
 
 
 class History:
@@ -56,13 +58,16 @@ class History:
         if isinstance(readings, Block):
             self._take_block(readings)
             return
+        binned_at, number = NEVER, 0
         for child, metric, value, at in readings:
             history = self._history_of(child)
             if history.pending:
                 self._merge_all(history)
             record = history.record_of(metric)
             record.value, record.at = value, at
-            self._add_value(history, record, value, _bin_of(at))
+            if at is not binned_at:  # readings of one transaction have one time
+                binned_at, number = at, _bin_of(at)
+            self._add_value(history, record, value, number)
 
     def number_words_as(self, words: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
         """Give the words of metrics the numbers that they had in an earlier run: by child and metric, in their order."""
@@ -277,20 +282,23 @@ class History:
         count, number, at = len(blocks), _bin_of(pending.since), pending.at
         self._pending_values -= count * len(pending.records)
         for record, values in zip(pending.records, zip(*blocks, strict=True), strict=True):
+            first = values[0]
             record.value, record.at = values[-1], at
+            if isinstance(first, str):  # before the numbers: an error for each word costs more than all else
+                for value in (first,) if values.count(first) == count else values:
+                    self._add_value(pending.history, record, value, number)
+                continue
             numbers = cast("Sequence[float]", values)
             try:
                 total, low, high = sum(numbers), min(numbers), max(numbers)
-                are_drawn = low > -_MAX_DRAWN and high < _MAX_DRAWN and total == total  # false if one of them is NaN
+                are_drawn = low > _MIN_DRAWN and high < _MAX_DRAWN and total == total  # false if one of them is NaN
             except (TypeError, OverflowError):  # a text or `None` is among them, or a number without end
                 are_drawn = False
-            if are_drawn and (ring := record.ring) is not None and ring.kind is Kind.NUMBER:
+            if are_drawn and (ring := record.ring) is not None and ring.kind is _NUMBER:
                 ring.add(count, total, low, high, number)
             elif are_drawn:
                 one = next((value for value in numbers if not isinstance(value, bool)), numbers[0])
                 self._add_numbers(pending.history, record, (count, total, low, high), one, number)
-            elif isinstance(values[0], str) and values.count(values[0]) == count:
-                self._add_value(pending.history, record, values[0], number)
             else:
                 for value in values:
                     self._add_value(pending.history, record, value, number)
@@ -300,7 +308,7 @@ class History:
             ring = record.ring or self._new_ring(history, record, 0.0, number, Kind.WORDS)
             if ring is not None and ring.kind is Kind.WORDS:
                 ring.add_word(record.number_of(value), number)
-        elif value is not None and -_MAX_DRAWN < value < _MAX_DRAWN:
+        elif value is not None and _MIN_DRAWN < value < _MAX_DRAWN:
             self._add_numbers(history, record, (1, value, value, value), value, number)
 
     def _add_numbers(
@@ -354,9 +362,10 @@ class _ChildHistory:
         """Return the record of this metric."""
         record = self.records.get(metric.name)
         if record is not None:
-            if metric.headline != record.metric.headline:
-                record.rank = (*self.rank(metric), record.rank[-1])
-            record.metric = metric
+            if metric is not record.metric:
+                if metric.headline != record.metric.headline:
+                    record.rank = (*self.rank(metric), record.rank[-1])
+                record.metric = metric
             return record
         if len(self.records) >= MAX_METRICS_PER_CHILD:
             self.overflow = self.overflow or MetricRecord(metric, ())

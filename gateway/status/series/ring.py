@@ -46,10 +46,11 @@ class HourRing:
         base = self._base
         self._count += count
         self._sum += total - count * base
-        if low - base < self._low:
-            self._low = low - base
-        if high - base > self._high:
-            self._high = high - base
+        low, high = low - base, high - base
+        if low < self._low:
+            self._low = low
+        if high > self._high:
+            self._high = high
 
     def add_word(self, word: int, number: int) -> None:
         """Add the number of a word: the last one of a half minute stands for it."""
