@@ -62,21 +62,21 @@ _WHO_MAY: Final = {
 }
 
 
-def openapi() -> Mapping[str, Any]:
-    """Return the OpenAPI document of all operations."""
+def openapi(operations: Sequence[ApiOperation] = OPERATIONS) -> Mapping[str, Any]:
+    """Return the OpenAPI document of these operations."""
     responses: Iterable[type[BaseModel]] = dict.fromkeys(
         [
-            *(operation.response for operation in OPERATIONS if operation.response is not None),
-            *(model for one in OPERATIONS for _, model in one.errors.values()),
+            *(operation.response for operation in operations if operation.response is not None),
+            *(model for one in operations for _, model in one.errors.values()),
             ErrorResponse,
         ]
     )
-    bodies: Iterable[type[BaseModel]] = dict.fromkeys(one.body for one in OPERATIONS if one.body is not None)
+    bodies: Iterable[type[BaseModel]] = dict.fromkeys(one.body for one in operations if one.body is not None)
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "serialization") for model in responses]
     models += [(model, "validation") for model in bodies]
     _, schemas = models_json_schema(models, ref_template="#/components/schemas/{model}")
     paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
+    for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation_object(operation)
     return {
         "openapi": "3.1.0",

@@ -16,14 +16,12 @@ from gateway.status.declared_routes import get
 from gateway.status.doctor_cache import DoctorCache
 from gateway.status.health import Readiness
 from gateway.status.listening.endpoint import Endpoint
-from gateway.status.operations.operation import BASE
 from gateway.status.render.sign_in_help import SignInHelp
 from gateway.status.rights import Rights
-from gateway.status.routes.json_responses import json_response, readiness_response
+from gateway.status.routes.json_responses import readiness_response
 from gateway.status.routes.setup import SetupRoutes
+from gateway.status.routes.setup_api import SetupApi
 from gateway.status.setup_view import SetupView
-
-ADDRESS: Final = f"{BASE}/setup"
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 """A form contains a whole configuration, in which each character may take three."""
@@ -38,11 +36,10 @@ class SetupServer(BaseServer):
         self._doctor = DoctorCache(view)
         self._pages = SetupRoutes(view, self._templates)
         self._add_routes(self._pages.routes())
+        self._add_routes(SetupApi(view, self._doctor).routes())
         self._add_routes(
             [
                 get("/doctor", self.doctor_page, needs=Rights.LOOK),
-                get(ADDRESS, self.state, needs=Rights.LOOK),
-                get(f"{BASE}/doctor", self.doctor_report, needs=Rights.LOOK),
                 get("/readyz", self.readyz, needs=Rights.PROBE),
             ]
         )
@@ -57,17 +54,6 @@ class SetupServer(BaseServer):
         """Respond with the page of the findings of `doctor`."""
         report = self._templates.doctor_report(await self._doctor.report())
         return self._pages.response("setup_doctor.html", request, findings=Markup(report))  # noqa: S704 - a template made it, which escapes
-
-    async def doctor_report(self, request: web.Request) -> web.Response:
-        """Respond with the findings of `doctor` as JSON."""
-        del request
-        return json_response(await self._doctor.report())
-
-    async def state(self, request: web.Request) -> web.Response:
-        """Respond with the state as JSON."""
-        del request
-        setup = self._view.setup()
-        return json_response(setup, headers={"ETag": f'"{setup.version}"'})
 
     async def readyz(self, request: web.Request) -> web.Response:
         """Respond with 503; the reasons only for those who may look."""

@@ -1,6 +1,7 @@
 """A gateway is set up on its page: over real HTTP, with real files, a real store and the emulated cloud."""
 
 import asyncio
+import json
 import re
 from contextlib import asynccontextmanager
 from html import unescape
@@ -371,3 +372,61 @@ async def test_a_file_that_keeps_the_gateway_from_starting_goes_one_step_back_on
     assert configuration.settings.cloud.hardware_key.get_secret_value() == KEY
     assert file.read_text() == right
     assert file.with_name("gateway.toml.before").read_text() == MISTAKES
+
+
+async def called(page, method, path, **more):
+    """Call the API, and return the status and what it answers."""
+    async with page.http.request(method, f"/api/v1/setup{path}", **more) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_a_program_sets_a_gateway_up_by_the_api_alone(at_page, cloud, file):
+    async with at_page() as page:
+        async with asyncio.timeout(60):
+            while not (questions := (await called(page, "GET", "/questions"))[1])["families"]:  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(0.05)
+        (family,) = questions["families"]
+        assert (family["name"], family["count"], questions["has_key"]) == ("meter", 2, False)
+        assert (await called(page, "GET", "/plan"))[0] == 404
+        right = {
+            "name": "Cellar", "hardware_key": KEY, "entry_url": cloud.entry_url, "allow_plain_http": True,
+            "families": [{"id": family["id"], "choice": "admit", "model_id": MODEL}],
+        }  # fmt: skip
+        status, told = await called(page, "POST", "/answers", json=right | {"hardware_key": OTHER_KEY})
+        assert (status, "refuses this key" in told["problems"]["hardware_key"]) == (200, True)
+        assert (await called(page, "POST", "/save", json={"revision": "x"}))[0] == 409
+        status, told = await called(page, "POST", "/answers", json=right)
+        assert (status, told["problems"], told["has_key"]) == (200, {}, True)
+        assert KEY not in json.dumps(told)
+        status, plan = await called(page, "GET", "/plan")
+        assert (status, plan["admitted"], plan["verdict"], plan["problems"]) == (200, 2, "not refused", [])
+        assert KEY not in json.dumps(plan)
+        assert await called(page, "POST", "/save", json={"revision": plan["revision"]}) == (200, {"done": True})
+        async with asyncio.timeout(60):
+            await page.task
+    assert file.read_text().count(MODEL) == 1
+    assert (file.parent / "hardware_key").read_text().strip() == KEY
+
+
+async def test_the_api_of_the_set_up_says_what_is_wrong_and_takes_the_right_to_administer(at_page):
+    async with at_page() as page:
+        for path, body in {
+            "/answers": {"families": [{"id": "x", "choice": "perhaps"}]}, "/buses": {"what": "teapot"}, "/save": {},
+            "/search": {"hosts": 7}, "/file": {"text": "x"},
+        }.items():  # fmt: skip
+            status, told = await called(page, "POST", path, json=body)
+            assert (status, told["error"].startswith("invalid request: ")) == (400, True), told
+            assert "input should" not in told["error"].lower()
+        status, told = await called(page, "POST", "/buses", json={"what": "modbus-host", "host": "300.1.1.1"})
+        assert status == 409
+        assert told["error"]
+        assert (await called(page, "POST", "/buses/x/remove"))[0] == 404
+        async with page.http.get("/api/v1/openapi.json") as answer:
+            document = await answer.json()
+        assert {"/api/v1/setup", "/api/v1/setup/answers", "/api/v1/setup/save"} <= document["paths"].keys()
+        async with aiohttp.ClientSession(page.http._base_url) as nobody:
+            for path, methods in document["paths"].items():
+                for method, operation in methods.items():
+                    if "administer" in operation["description"]:
+                        async with nobody.request(method, path.replace("{number}", "1"), json={}) as answer:
+                            assert answer.status in (401, 403), path

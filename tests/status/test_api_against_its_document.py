@@ -16,6 +16,7 @@ import schemathesis
 
 from gateway.status.auth.tokens import Role
 from gateway.status.openapi import OPERATIONS, openapi
+from gateway.status.operations.setup import SETUP_OPERATIONS
 
 pytestmark = pytest.mark.enable_socket
 
@@ -30,8 +31,9 @@ fake_events = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(fake_events)
 
 
-def test_the_document_is_valid_openapi_3_1():
-    document = openapi()
+@pytest.mark.parametrize("operations", [OPERATIONS, SETUP_OPERATIONS], ids=["that runs", "that waits"])
+def test_the_document_is_valid_openapi_3_1(operations):
+    document = openapi(operations)
     assert document["openapi"].startswith("3.1.")
     schemathesis.openapi.from_dict(document).validate()
 

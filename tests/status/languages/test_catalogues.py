@@ -32,6 +32,7 @@ ENGLISH = {
     "routes/configuration_api.py": "the API is English",
     "routes/maintenance_api.py": "the API is English",
     "routes/restore_api.py": "the API is English",
+    "routes/setup_api.py": "the API is English",
     "routes/metrics.py": "metrics are English",
     "render/sign_in_help.py": "the name of the product and a command",
 }
