@@ -14,6 +14,7 @@ from gateway.doctor.config import config_findings, hook_findings, secrecy_findin
 from gateway.doctor.disk import disk_findings, store_findings
 from gateway.doctor.known_config import AdapterClasses, KnownConfig, known_config_of
 from gateway.doctor.status_page import status_page_findings
+from gateway.doctor.version import version_findings
 from gateway.models import Finding
 
 LOCAL_CHECKS: tuple[tuple[str, Callable[[KnownConfig], AsyncIterator[Finding]]], ...] = (
@@ -23,6 +24,7 @@ LOCAL_CHECKS: tuple[tuple[str, Callable[[KnownConfig], AsyncIterator[Finding]]],
     ("store", store_findings),
     ("disk", disk_findings),
     ("status page", status_page_findings),
+    ("version", version_findings),
 )
 """The checks of this machine; that of the cloud comes last, because it takes longest."""
 

@@ -47,7 +47,7 @@ class DiskSpace:
 
 async def store_findings(known: KnownConfig) -> AsyncIterator[Finding]:
     """Yield whether the store can be used, without creating or changing it."""
-    path = _store_path(known)
+    path = store_path(known)
     if path is None:
         yield Finding.not_looked_at("store", "its path is in the config, which cannot be read")
         return
@@ -57,7 +57,7 @@ async def store_findings(known: KnownConfig) -> AsyncIterator[Finding]:
 
 async def disk_findings(known: KnownConfig) -> AsyncIterator[Finding]:
     """Yield the free space on the disk of the store."""
-    path = _store_path(known)
+    path = store_path(known)
     if path is not None:
         folder = nearest_folder(path)
         yield disk_finding(folder, await in_daemon_thread(lambda: _space_of(folder)))
@@ -192,7 +192,8 @@ def _without_config(finding: Finding) -> Finding:
     return finding if finding.fix is None else Finding.warning(finding.what, finding.meaning, finding.fix)
 
 
-def _store_path(known: KnownConfig) -> Path | None:
+def store_path(known: KnownConfig) -> Path | None:
+    """Return the file of the store; `None` where the configuration that names it cannot be read."""
     return known.settings.store.path if known.settings is not None and known.knows("store.path") else None
 
 

@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
 from gateway import __version__
-from gateway.device_files import is_in_container
+from gateway.doctor.version import release_of, update_way
 from gateway.errors import StoreError
 from gateway.models import Finding
 from gateway.runtime.update_address import NoVersions, ask_versions
 from gateway.state.firmware_jobs import FirmwareOffers
 from gateway.state.registry import Registry
-from gateway.status.snapshot import THE_CLOUD, UPDATE_STEPS, UpdateNotice, UpdateWay
+from gateway.status.snapshot import THE_CLOUD, UPDATE_STEPS, UpdateNotice
 
 log = logging.getLogger(__name__)
 
@@ -29,17 +28,8 @@ ADDRESS_EVERY: Final = timedelta(days=1)
 MOST_VERSIONS: Final = 1_000
 """So many entries of an answer are looked at."""
 
-_RELEASE: Final = re.compile(r"v?(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?")
 _NAMES: Final = ("version", "tag_name", "name", "tags", "results", "releases")
 """Where the versions are in the answers of release pages and of registries."""
-
-Version = tuple[int, int, int]
-
-
-def release_of(text: object) -> Version | None:
-    """Return the version in a text such as `v1.2.3`; `None` for a preliminary one, and for anything else."""
-    match = _RELEASE.fullmatch(text.strip()) if isinstance(text, str) else None
-    return None if match is None else (int(match[1]), int(match[2]), int(match[3] or 0))
 
 
 def newest_in(answer: object) -> str | None:
@@ -86,7 +76,8 @@ class UpdateWatch:
         if own is None or not newer or max(newer)[0] <= own:
             return None
         release, who = max(newer)
-        return UpdateNotice(version=".".join(map(str, release)), told_by=who, what_to_do=UPDATE_STEPS[self._way(who)])
+        way = update_way(has_hook=self._has_hook, is_of_cloud=who == THE_CLOUD)
+        return UpdateNotice(version=".".join(map(str, release)), told_by=who, what_to_do=UPDATE_STEPS[way])
 
     async def run(self, *, cloud_every: timedelta = CLOUD_EVERY, address_every: timedelta = ADDRESS_EVERY) -> None:
         """Look until cancelled."""
@@ -96,8 +87,10 @@ class UpdateWatch:
                 group.create_task(self._follow_address(self._address, cloud_every, address_every))
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what `doctor` says of the version that runs."""
+        """Yield what `doctor` says of the version that runs, besides what the cloud offers, which it looks up itself."""
         notice = self.notice
+        if notice is not None and notice.told_by == THE_CLOUD:
+            return
         if notice is not None:
             what = f"{self._running} runs, and {notice.version} is available, as {notice.told_by} says"
             yield Finding.warning("version", what, notice.what_to_do)
@@ -145,11 +138,6 @@ class UpdateWatch:
     @property
     def _host(self) -> str:
         return urlsplit(self._address or "").hostname or "the address"
-
-    def _way(self, who: str) -> UpdateWay:
-        if self._has_hook and who == THE_CLOUD:
-            return UpdateWay.COMMAND
-        return UpdateWay.CONTAINER if is_in_container() else UpdateWay.BY_HAND
 
 
 def _texts(answer: object, *, depth: int) -> Iterator[str]:

@@ -86,14 +86,14 @@ class FirmwareOffers:
 
     async def of(self, device_id: str) -> FirmwareOffer | None:
         """Return the firmware that a device was offered last."""
-        return await self._store.transact(lambda db: _offer_of(db, device_id))
+        return await self._store.transact(lambda db: read_offer(db, device_id))
 
     @runs_to_completion
     async def put(self, device_id: str, offer: FirmwareOffer, at: datetime) -> bool:
         """Record an offer; return whether it is a new one."""
 
         def work(db: Transaction) -> bool:
-            if _offer_of(db, device_id) == offer:
+            if read_offer(db, device_id) == offer:
                 return False
             db.execute(
                 "INSERT OR REPLACE INTO firmware_offers (device_id, version, file_id, at) VALUES (?, ?, ?, ?)",
@@ -122,7 +122,8 @@ def _job(child: object, command: object, folder: object, file_name: object, *row
     )
 
 
-def _offer_of(db: Transaction, device_id: str) -> FirmwareOffer | None:
+def read_offer(db: Transaction, device_id: str) -> FirmwareOffer | None:
+    """Return the firmware that a device was offered last."""
     offers = read_rows(db, "firmware_offers", "version, file_id", _offer, "WHERE device_id = ?", (device_id,))
     return offers[0] if offers else None
 
