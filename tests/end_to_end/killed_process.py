@@ -2,7 +2,8 @@
 
 For each line on standard input a gateway is forked, its process id printed, and its end awaited and printed as the exit code.
 The devices outlive it, as real ones do: what they were told is in files. `executed` has a line for each command that began,
-`read` the two values that a configuration of the gateway sets together, and `settings` each setting that was written.
+`read` the two values that a configuration of the gateway sets together, and `settings` each setting that was written. While there
+is a file `hold`, no command ends.
 """
 
 import asyncio
@@ -67,6 +68,8 @@ async def main(entry_url: str, folder: Path) -> None:
 
         async def execute(self, child, command):
             append(executed, child.serial_number, command.parameters["power"])
+            while (folder / "hold").exists():  # noqa: ASYNC110 - another process removes it
+                await asyncio.sleep(0.01)
             return await super().execute(child, command)
 
         async def read_back(self, child, command):

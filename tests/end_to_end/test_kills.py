@@ -5,6 +5,7 @@ figures; `XYTE_KILLS_SEED` draws other moments.
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -55,6 +56,18 @@ class Plant:
         self.counted["kills"] += 1
         self.counted["devices that a kill found half written"] += sum(not self.is_whole(one) for one in self.children)
         self.cloud.limits = RateLimits()  # as if the hour were over in which ten calls of Update Device are accepted
+
+    @contextlib.asynccontextmanager
+    async def command_held(self, until):
+        """Keep a command from its end that has begun meanwhile."""
+        hold = self.folder / "hold"
+        hold.touch()
+        begun = len(self.lines("executed"))  # what begins from now on is held
+        for child in self.children:
+            self.command(child)
+        await until(lambda: len(self.lines("executed")) > begun, 120)
+        yield
+        hold.unlink()
 
     def lines(self, file):
         return [line.split() for line in (self.folder / file).read_text(encoding="ascii").splitlines()]
@@ -124,7 +137,11 @@ async def test_kills_at_any_moment_repeat_no_command_lose_no_outcome_and_leave_n
         if chance.random() < 0.3:  # the others are killed again before what the last kill has left is mended
             await until(lambda: all(map(plant.is_whole, plant.children)), 120)
         await asyncio.sleep(chance.uniform(0, 0.6))
-        await plant.kill()
+        if number % 5:
+            await plant.kill()
+        else:  # for certain while a command runs
+            async with plant.command_held(until):
+                await plant.kill()
         await plant.start()
     plant.configure(KILLS + 1)
     await until(lambda: plant.ended() == len(plant.commands), 300)

@@ -701,9 +701,9 @@ async def test_a_next_try_that_is_reckoned_anew_for_each_look_is_no_change(page,
 
     view.snapshot = reckoned
     stream = await listening(page, "/")
-    with pytest.raises(TimeoutError):
-        await stream.next(0.4)
-    assert len(looks) > 3
+    while len(looks) <= 3:  # a busy machine looks less often
+        with pytest.raises(TimeoutError):
+            await stream.next(0.4)
     stream.answer.close()
 
 
@@ -744,9 +744,12 @@ async def test_who_watches_what_is_gone_is_told_so(page, view):
 async def test_all_watchers_cost_one_look_and_none_costs_nothing(page, view):
     streams = [await listening(page, "/") for _ in range(8)]
     assert page.server._live.watchers == 8
-    before = view.asked
-    await asyncio.sleep(0.5)
-    assert 3 <= view.asked - before <= 11
+    began, before = asyncio.get_running_loop().time(), view.asked
+    async with asyncio.timeout(60):
+        while view.asked - before < 3:  # noqa: ASYNC110 - a claim about anything, not an event
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.3)
+    assert view.asked - before <= (asyncio.get_running_loop().time() - began) / 0.05 + 1
     for stream in streams:
         stream.answer.close()
     async with asyncio.timeout(60):
@@ -761,7 +764,9 @@ async def test_all_watchers_cost_one_look_and_none_costs_nothing(page, view):
 async def test_a_page_that_cannot_be_shown_is_told_again_when_it_can(page, view, caplog):
     stream = await listening(page, "/")
     good, view.gateway = view.gateway, None
-    await asyncio.sleep(0.2)
+    async with asyncio.timeout(60):
+        while "is not updated any more" not in caplog.text:  # noqa: ASYNC110 - a claim about anything, not an event
+            await asyncio.sleep(0.02)
     view.gateway = good
     view.silence(METER)
     assert (await stream.next())[0] == "regions"
