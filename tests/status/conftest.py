@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import aiohttp
 import pytest
+from jinja2 import BytecodeCache
 
 from gateway.status.auth.access_control import TokenAuth
 from gateway.status.auth.tokens import Role, Token, digest_of
 from gateway.status.listening.endpoint import Endpoint
+from gateway.status.render import templates
 from gateway.status.server import StatusServer
 
 TOKEN = "a-token-that-only-tests-know"
@@ -26,6 +29,27 @@ _spec.loader.exec_module(fake_view)
 
 def bearer(token):
     return {"Authorization": f"Bearer {token}"}
+
+
+class CompiledTemplates(BytecodeCache):
+    """What Jinja has compiled in this process: each page that a test serves has an environment of its own."""
+
+    def __init__(self):
+        self._compiled = {}
+
+    def load_bytecode(self, bucket):
+        if bucket.key in self._compiled:
+            bucket.bytecode_from_string(self._compiled[bucket.key])
+
+    def dump_bytecode(self, bucket):
+        self._compiled[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _templates_compiled_once():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(templates, "Environment", partial(templates.Environment, bytecode_cache=CompiledTemplates()))
+        yield
 
 
 @pytest.fixture(autouse=True)
