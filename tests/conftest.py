@@ -2,10 +2,15 @@
 first, or as the option `--shuffle SEED` draws.
 """
 
+import asyncio
+import json
 import os
 import random
 import shutil
+import socket
+import subprocess
 import sys
+import tempfile
 from contextlib import asynccontextmanager
 from itertools import groupby
 from pathlib import Path
@@ -19,6 +24,9 @@ hypothesis.settings.register_profile(  # neither the time of an example nor that
 hypothesis.settings.load_profile("no-time-limits")
 
 TESTS = Path(__file__).parent
+COMMAND = Path(sys.executable).with_name("xyte-gateway")
+COMMAND_SECONDS = 200
+"""The longest time that a command may take on a busy machine."""
 CHROMIUM = shutil.which("chromium")
 QUIET = [
     "--no-sandbox",
@@ -93,6 +101,51 @@ def expected_length(item):
     """Return a number that is greater the longer the file of a test takes."""
     folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
     return len(LONGEST_FIRST) - LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else 0
+
+
+@pytest.fixture(scope="session")
+def command_server(tmp_path_factory):
+    """The socket at which `forked_commands.py` takes commands."""
+    path = tmp_path_factory.mktemp("commands") / "socket"
+    command = [sys.executable, TESTS / "forked_commands.py", path]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"listening\n"
+        yield path
+        process.stdin.close()
+
+
+@pytest.fixture
+def run_command(command_server):
+    """`await run_command(*arguments, folder=..., environment=...)` returns exit code, output and errors of `xyte-gateway`.
+
+    It runs in a forked process, unless the environment decides how Python itself starts.
+    """
+
+    def run(arguments, folder, environment):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+            connection.settimeout(COMMAND_SECONDS)
+            connection.connect(str(command_server))
+            with Path(os.devnull).open("rb") as nothing, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+                asked = {"arguments": [str(COMMAND), *arguments], "folder": str(folder), "environment": environment}
+                socket.send_fds(connection, [json.dumps(asked).encode()], [file.fileno() for file in (nothing, out, err)])
+                code = int(connection.recv(100))
+                return code, *(file.seek(0) or file.read().decode() for file in (out, err))
+
+    async def start(arguments, folder, environment):
+        process = await asyncio.create_subprocess_exec(
+            COMMAND, *arguments, cwd=folder, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+        out, err = await asyncio.wait_for(process.communicate(), COMMAND_SECONDS)
+        return process.returncode, out.decode(), err.decode()
+
+    async def run_or_start(*arguments, folder, environment):
+        arguments, environment = list(map(str, arguments)), os.environ | environment
+        of_python = {name for name in environment if name.startswith(("PYTHON", "LANG", "LC_"))}
+        if any(environment[name] != os.environ.get(name) for name in of_python):
+            return await start(arguments, folder, environment)
+        return await asyncio.to_thread(run, arguments, folder, environment)
+
+    return run_or_start
 
 
 @pytest.fixture(scope="session")

@@ -99,29 +99,34 @@ def config(folder):
 
 
 @pytest.fixture
-def doctor(folder):
+def doctor(folder, run_command):
     """`await doctor(config)` types the command and returns its exit code and what it found, by name.
 
     `user=` is the number of another user that types it, `before=` shell lines that change the machine for it alone.
     """
 
     async def run(*arguments, user=None, before=None, **environment):
-        command = [str(Path(sys.executable).with_name("xyte-gateway")), "doctor", "--json", *arguments]
-        if user is not None:
-            command = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups", *command]
-        if before is not None:
-            command = ["unshare", "--mount", "sh", "-ec", f'{before}\nexec "$@"', "sh", *command]
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "NO_COLOR": "1", **environment},
-        )  # fmt: skip
-        out, err = await asyncio.wait_for(process.communicate(), 200)
-        assert err == b"", err.decode()
+        typed = ["doctor", "--json", *arguments]
+        if user is None and before is None:
+            code, out, err = await run_command(*typed, folder=folder, environment={"NO_COLOR": "1", **environment})
+        else:
+            command = [str(Path(sys.executable).with_name("xyte-gateway")), *typed]
+            if user is not None:
+                command = ["setpriv", "--reuid", str(user), "--regid", str(user), "--clear-groups", *command]
+            if before is not None:
+                command = ["unshare", "--mount", "sh", "-ec", f'{before}\nexec "$@"', "sh", *command]
+            process = await asyncio.create_subprocess_exec(
+                *command, cwd=folder, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, "NO_COLOR": "1", **environment},
+            )  # fmt: skip
+            out, err = (said.decode() for said in await asyncio.wait_for(process.communicate(), 200))
+            code = process.returncode
+        assert err == ""
         said = json.loads(out)
-        assert KEY not in out.decode()
+        assert KEY not in out
         findings = [SimpleNamespace(**finding) for finding in said["findings"]]
         return SimpleNamespace(
-            code=process.returncode,
+            code=code,
             all=findings,
             faults=[one for one in findings if one.state == "fault"],
             warnings=[one for one in findings if one.state == "warning"],
