@@ -14,8 +14,8 @@
 PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
-# Two for each core: the tests wait for lines, radios and containers more than they compute.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+# Three for each core: the tests wait for lines, radios and containers more than they compute.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(3 * (os.cpu_count() or 1))')
 export UV_PYTHON_DOWNLOADS := never
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 INSTALL := $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes --build-constraints requirements-build.lock

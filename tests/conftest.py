@@ -149,16 +149,29 @@ def run_command(command_server):
 
 
 @pytest.fixture(scope="session")
-def chromium_running():
-    """`async with chromium_running() as browser`; a missing Chromium skips the test on a laptop, and fails it in CI."""
+def chromium_server(tmp_path_factory):
+    """The address of one Chromium for all tests of this worker; a missing one skips the test on a laptop, and fails it in CI."""
     if CHROMIUM is None and os.environ.get("CI") != "true":
         pytest.skip("there is no chromium here")
-    from playwright.async_api import async_playwright  # a second that only these tests have to pay
+    from playwright._impl._driver import compute_driver_executable  # a second that only these tests have to pay
+
+    settings = tmp_path_factory.mktemp("chromium") / "settings.json"
+    settings.write_text(json.dumps({"executablePath": CHROMIUM, "args": QUIET, "headless": True}))
+    command = [*compute_driver_executable(), "launch-server", "--browser", "chromium", "--config", settings]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        yield process.stdout.readline().strip()
+        process.terminate()
+
+
+@pytest.fixture(scope="session")
+def chromium_running(chromium_server):
+    """`async with chromium_running() as browser`: its windows are this test's own, and closed at the end."""
+    from playwright.async_api import async_playwright
 
     @asynccontextmanager
     async def running():
         async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+            browser = await playwright.chromium.connect(chromium_server)
             yield browser
             await browser.close()
 

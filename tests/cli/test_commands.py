@@ -380,8 +380,11 @@ async def test_the_demo_is_live_at_a_terminal():
 
 
 async def test_the_demo_reads_well_without_a_terminal(type_in):
-    code, out, _ = await type_in("demo", "--for", "6")
-    assert code == 0
+    for seconds in ("6", "20", "90"):  # a busy machine needs more
+        code, out, err = await type_in("demo", "--for", seconds)
+        if code == 0:
+            break
+    assert code == 0, err
     assert "emulated cloud" in out
     assert "All is well" in out
 

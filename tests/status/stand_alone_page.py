@@ -18,7 +18,7 @@ async def serve(port: int, edition: str | None) -> None:
     auth = TokenAuth(lambda: None, host="127.0.0.1")
     server = StatusServer(view, view.history, auth, endpoint=Endpoint(port=port), update_every=timedelta(seconds=1))
     if edition is not None:
-        server._templates.edition = edition
+        server._templates._edition = edition
     await server.run()
 
 

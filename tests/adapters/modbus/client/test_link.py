@@ -246,8 +246,8 @@ async def test_a_request_on_a_dying_connection_is_asked_again():
     seen: list[bytes] = []
     async with linked(first_hangs_up) as link:
         started = time.monotonic()
-        assert await link.ask(3, TWO_WORDS, RetryPolicy(10, tries=2)) == bytes.fromhex("12345678")
-        assert time.monotonic() - started < 5, "a closed connection is noticed at once, not after the time-out"
+        assert await link.ask(3, TWO_WORDS, RetryPolicy(100, tries=2)) == bytes.fromhex("12345678")
+        assert time.monotonic() - started < 50, "a closed connection is noticed at once, not after the time-out"
 
 
 async def test_a_host_that_went_away_is_an_unavailable_bus():
