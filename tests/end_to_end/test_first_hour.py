@@ -139,7 +139,8 @@ async def test_from_an_empty_folder_to_the_first_value(browser_at, cloud, plant,
         assert (tmp_path / "hardware_key").read_text().strip() == KEY
         assert KEY not in (tmp_path / "gateway.toml").read_text() + "".join(gateway.lines)
         assert gateway.process.returncode is None
-        assert complaints == []
+        # between the page of the set-up and that of the running gateway nobody listens for a moment
+        assert [one for one in complaints if "ERR_CONNECTION_REFUSED" not in one] == []
         assert len(person.done) == 10, person.done
 
 
