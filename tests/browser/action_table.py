@@ -108,7 +108,7 @@ ACTIONS = (
     Action("decide about the identity", "/", (Press("text=This machine replaces"),), "h1, h2", noted("identity", "keep"),
            "cut off"),
     Action("enter another key", "/cloud/key", (Enter("#key", KEY), Press("main button")),
-           "nav >> text=Overview", lambda view: view.key_change.entered == [KEY],
+           "#children-title", lambda view: view.key_change.entered == [KEY],
            "unregistered"),
     Action("set the level of the log", "/logs", (Enter("select[name=level] >> nth=-1", "warn"), Press("text=Set the level")),
            "h1:has-text('Logs')", lambda view: view.logs.was_set == [("warning", 15)]),
