@@ -38,6 +38,7 @@ def test_the_document_is_valid_openapi_3_1(operations):
     schemathesis.openapi.from_dict(document).validate()
 
 
+@pytest.mark.timeout(600)  # a thousand requests: some 15 s on a quiet machine
 @pytest.mark.parametrize(("role", "how"), [(Role.ADMINISTER, THOROUGHLY), (Role.OPERATE, AS_ALLOWED), (Role.LOOK, AS_ALLOWED)])
 async def test_every_operation_answers_as_its_document_says(serve, fake, tmp_path, monkeypatch, role, how):
     monkeypatch.setattr("gateway.status.auth.wrong_tokens.FREE_ATTEMPTS", 1_000_000)  # each wrong one is to get its 401
