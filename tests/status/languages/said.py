@@ -6,7 +6,12 @@ source. A placeholder called `why`, `reason`, `problem`, `error`, `what` or `how
 
 from __future__ import annotations
 
+from said_by_doctor import COMPOSED_BY_DOCTOR, DOCTOR
+from said_by_setup import COMPOSED_BY_SETUP, SETUP
+
 SAID: dict[str, tuple[str, ...]] = {
+    **DOCTOR,
+    **SETUP,
     "adapters/modbus/client/link.py": ("no answer within {limit}",),
     "adapters/modbus/client/open_errors.py": (
         "it cannot be reached: is it switched on and on this network?",
@@ -190,6 +195,8 @@ SAID: dict[str, tuple[str, ...]] = {
 }
 
 COMPOSED = (
+    *COMPOSED_BY_DOCTOR,
+    *COMPOSED_BY_SETUP,
     "{what}: {number} children",
     "{what}: 1 child",
 )

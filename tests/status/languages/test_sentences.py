@@ -76,3 +76,22 @@ def test_a_sentence_that_stays_english_says_so():
         assert localized_html("refuses the connection") == "lehnt die Verbindung ab"
         assert localized_html("ERR 7 <b>") == '<span lang="en">ERR 7 &lt;b&gt;</span>'
     assert localized_html("ERR 7 <b>") == "ERR 7 &lt;b&gt;"
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        (
+            "it is 3 min behind hub: telemetry has wrong times",
+            "sie geht gegenüber hub um 3 min nach: Messwerte haben falsche Zeiten",
+        ),
+        ("1.2 GB (2 %) free at /var: it will soon be full", "1.2 GB (2 %) frei in /var: bald voll"),
+        ("is in service again after 4 min: 125 children", "arbeitet wieder nach 4 min: 125 Geräte"),
+        ("Nothing was written: device busy", "Es wurde nichts geschrieben: Gerät beschäftigt"),
+        ("2 problems keep the gateway from starting.", "2 Fehler verhindern den Start des Gateways."),
+        ("version 1.0.0: it was stopped", "Version 1.0.0: es wurde gestoppt"),
+    ],
+)
+def test_findings_events_and_answers_of_the_set_up_are_shown_in_german(english, german):
+    with in_language(read_language("de")):
+        assert localized(english) == german
