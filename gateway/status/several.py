@@ -34,6 +34,18 @@ class SeveralAction(StrEnum):
         return self in (SeveralAction.RETIRE, SeveralAction.RETIRE_HERE)
 
 
+class SeveralForm(StrEnum):
+    """What can be done with several devices after a form of its own was filled in."""
+
+    COMMAND = "command"
+    RENAME = "rename"
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether a person is asked again whatever is done; of commands, the dangerous ones are."""
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class SeveralRow:
     """One device of an action."""
@@ -42,13 +54,15 @@ class SeveralRow:
     name: str
     problem: str | None
     """Why it failed; `None` when it succeeded, or has begun."""
+    request_id: str = ""
+    """Of a command: what stands for it among the commands."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeveralResult:
     """What became of an action on several devices."""
 
-    action: SeveralAction
+    action: SeveralAction | SeveralForm
     rows: Sequence[SeveralRow]
     at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -75,6 +89,22 @@ class SeveralResults:
 def short_word(key: str) -> str:
     """Return a short word for a device in a form, so that a hundred of them fit into a request."""
     return hashlib.blake2s(key.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def numbered_names(pattern: str, first: str, names: Sequence[str]) -> list[str]:
+    """Return a new name for each device: the pattern with `{n}` counted up from `first`, and `{name}` as it is called now.
+
+    A first number with zeros, `01`, gives all of them as many digits.
+
+    Raises:
+        ValueError: there are several devices and no number in the pattern, or the first number is none.
+    """
+    if not first.isascii() or not first.isdigit() or len(first) > 9:
+        raise ValueError("the first number is a whole number")
+    if len(names) > 1 and "{n}" not in pattern:
+        raise ValueError("the names would all be the same: the pattern needs {n} for the number")
+    numbers = (f"{int(first) + place:0{len(first)}}" for place in range(len(names)))
+    return [pattern.replace("{name}", name).replace("{n}", number) for number, name in zip(numbers, names, strict=True)]
 
 
 def chosen(words: Sequence[str], keys: Mapping[str, str]) -> list[str]:

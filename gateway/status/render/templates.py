@@ -30,9 +30,10 @@ from gateway.status.render.events import KIND_TEXTS
 from gateway.status.render.logs import LEVEL_MARKS, LEVEL_TEXTS
 from gateway.status.render.metric_texts import metric_title
 from gateway.status.render.metric_titles import localized_title
-from gateway.status.render.several_texts import SEVERAL_TEXTS
+from gateway.status.render.several_texts import SEVERAL_ACTIONS, SEVERAL_TEXTS
 from gateway.status.render.shown_values import shown_value
 from gateway.status.render.sign_in_help import SignInHelp
+from gateway.status.several import short_word
 from gateway.status.snapshot import ChildStatus
 
 FOLDER: Final = Path(__file__).parents[1] / "templates"
@@ -109,6 +110,7 @@ class Templates:
             "points": table_points,
             "metric_title": lambda name, title=None: localized_title(metric_title(name, title)),
             "title_of": title_of,
+            "short_word": short_word,
         }
         self._environment.globals |= {
             "_": _gettext,
@@ -138,6 +140,7 @@ class Templates:
             "name_length": NAME_LENGTH,
             "zip": zip,
             "several_texts": SEVERAL_TEXTS,
+            "several_actions": SEVERAL_ACTIONS,
             "sparkline_width": formatting.SPARKLINE_WIDTH,
             "sparkline_height": formatting.SPARKLINE_HEIGHT,
         }

@@ -20,12 +20,15 @@ from gateway.status.operations.operation import ErrorResponse
 from gateway.status.operations.several import OPERATIONS, SeveralOutcome, SeveralOutcomes, SeveralRequest
 from gateway.status.render.pages import PageAddress, PageRenderer
 from gateway.status.render.paging import ListPage, ListQuery, list_children, list_waiting
+from gateway.status.render.several_texts import SEVERAL_ACTIONS
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
 from gateway.status.routes.api_operations import api_response, operation_routes, read_body
+from gateway.status.routes.several_forms import SeveralForms
 from gateway.status.several import (
     MOST_AT_ONCE,
     SeveralAction,
+    SeveralForm,
     SeveralResult,
     SeveralResults,
     SeveralRow,
@@ -41,11 +44,6 @@ NOTHING_CHOSEN: Final = gettext_noop(
 NOT_PERMITTED: Final = gettext_noop("This needs a token that may administer. Nothing was changed.")
 GONE: Final = gettext_noop("there is no such device (any more)")
 
-ACTIONS_OF: Final = {
-    "children": (SeveralAction.READ, SeveralAction.IDENTIFY, SeveralAction.RETIRE, SeveralAction.RETIRE_HERE),
-    "waiting": (SeveralAction.ADMIT, SeveralAction.IGNORE, SeveralAction.READ, SeveralAction.IDENTIFY),
-}
-
 
 class SeveralRoutes:
     """Handlers of the pages, and of `gateway.status.operations.several`."""
@@ -57,7 +55,9 @@ class SeveralRoutes:
         templates: Templates,
         actions: DeviceActions,
         results: SeveralResults,
+        forms: SeveralForms,
     ) -> None:
+        self._forms = forms
         self._snapshots = snapshots
         self._renderer = renderer
         self._templates = templates
@@ -84,14 +84,13 @@ class SeveralRoutes:
         snapshot, kind = await self._snapshots.snapshot(), request.match_info["kind"]
         names = _names(snapshot, kind)
         keys = chosen([value for name, value in fields if name == "chosen"], names)[:MOST_AT_ONCE]
-        try:
-            action = SeveralAction(form.get("action", ""))
-        except ValueError:
-            raise web.HTTPBadRequest from None
-        if action not in ACTIONS_OF[kind]:
+        action = next((one for one in SEVERAL_ACTIONS[kind] if one == form.get("action", "")), None)
+        if action is None:
             raise web.HTTPBadRequest
         if not keys:
             return await self._list(request, problem=NOTHING_CHOSEN, status=422)
+        if isinstance(action, SeveralForm):
+            return await self._forms.begin(request, action, {key: names[key] for key in keys})
         if action.needs_confirmation and request[RIGHTS] < Rights.ADMINISTER:
             html = self._templates.message(_("Not permitted"), _(NOT_PERMITTED), links={_("Back"): request.path})
             return web.Response(status=403, text=html, content_type="text/html")
@@ -149,7 +148,7 @@ class SeveralRoutes:
         lacks_model = any(isinstance(one, WaitingDevice) and one.model_id is None for one in listing.rows)
         models = sorted({model for one in snapshot.waiting for model in self._actions.life.known_models(one.family)})
         response = await self._document(
-            request, "several", snapshot, kind=kind, listing=listing, rows=rows, actions=ACTIONS_OF[kind], problem=problem,
+            request, "several", snapshot, kind=kind, listing=listing, rows=rows, actions=SEVERAL_ACTIONS[kind], problem=problem,
             lacks_model=lacks_model, models=models, question=None,
         )  # fmt: skip
         response.set_status(status)

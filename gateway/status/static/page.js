@@ -34,7 +34,7 @@
     const element = part && (where.index === null ? part : part.querySelectorAll(FOCUSABLE)[where.index]);
     if (!element) return;
     element.focus({ preventScroll: true });
-    if (element.localName === "input") element.setSelectionRange(...where.caret);
+    if (typeof where.caret[0] === "number") element.setSelectionRange(...where.caret);
   };
 
   const ownElements = (whole, selector) =>  // without the elements of its parts
@@ -45,7 +45,8 @@
     ownElements(fresh, "details").forEach((one, index) => { one.open = Boolean(details[index] && details[index].open); });
     ownElements(fresh, "input").forEach((one, index) => {
       const before = inputs[index];
-      if (before && before.id === one.id && before.value !== before.defaultValue) one.value = before.value;
+      if (before && before.type === "checkbox" && before.value === one.value) one.checked = before.checked;
+      else if (before && before.id === one.id && before.value !== before.defaultValue) one.value = before.value;
     });
   };
 
