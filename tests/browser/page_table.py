@@ -83,6 +83,8 @@ VISITS = (
     Visit("several children", "/several/children"),
     Visit("several found devices", "/several/waiting"),
     Visit("several to be retired", "/several/children", steps=("input[name=chosen] >> nth=0", "text=Retire and delete")),
+    Visit("several to be renamed", "/several/children", steps=("input[name=chosen] >> nth=0", "button:text-is('Rename')")),
+    Visit("command for several", "/several/children", steps=("input[name=chosen] >> nth=0", "button:text-is('Send a command')")),
     Visit("several results", "/several/children", steps=("input[name=chosen] >> nth=0", "text=Read all values")),
     Visit("several results that are gone", "/several/result/none", answers=404),
     Visit("maintenance", "/maintenance"),

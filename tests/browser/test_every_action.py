@@ -38,6 +38,8 @@ PATHS = {
     "/children/{id}/retire": "retire",
     "/children/{id}/replace": "replace",
     "/several/{kind}": "ignore several",
+    "/several/form/rename": "rename several",
+    "/several/form/command": "send a command to several",
     "/identity/{decision}": "decide about the identity",
     "/cloud/key": "enter another key",
     "/logs/level": "set the level of the log",
