@@ -305,7 +305,7 @@ async def test_a_bus_that_is_lost_after_a_change_is_said_and_one_step_back_bring
         site.buses[0].unplugged = True
         text = before["text"].replace('name = "first"', 'name = "first"\ngain = 3')
         assert (await put(running, text, before["etag"]))[0] == 200
-        await until(lambda: running.editor._change.problem is not None)
+        await until(lambda: running.editor._changes.change.problem is not None)
         async with running.http.get("/configuration") as answer:
             html = await answer.text()
         assert "It got worse since" in html

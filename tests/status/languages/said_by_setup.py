@@ -81,7 +81,7 @@ SETUP: dict[str, tuple[str, ...]] = {
         "version {version}, {children} children known, {samples} samples waiting",
         "version {version}: {why}",
     ),
-    "gateway/runtime/configuration/file_editor.py": (
+    "gateway/runtime/configuration/file_changes.py": (
         "restarts with the configuration as saved, as asked by {by}",
         "worse since it was changed: {problem}",
     ),
