@@ -242,7 +242,7 @@ class ConfigurationForm:
     draft: str | None
     is_new: bool
     kind: str = ""
-    mistakes: Mapping[str, Sequence[str]] = ()  # type: ignore[assignment]  # an empty mapping, which nobody changes
+    mistakes: Mapping[str, Sequence[TextMistake]] = ()  # type: ignore[assignment]  # an empty mapping, which nobody changes
     """What is wrong, by key; under an empty key what concerns none of them."""
 
 

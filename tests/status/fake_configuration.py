@@ -33,6 +33,7 @@ hosts = ["192.168.1.20"]
 """
 
 
+WRONG = TextMistake(line=None, where="", wrong="has to be less <b>", right="")
 CHANGED_LINES = (DiffLine("-", "telemetry_every = 30"), DiffLine("+", "telemetry_every = 60"))
 
 
@@ -147,7 +148,7 @@ class FakeConfiguration:
         parts = (FormPart(key="hosts", description="TCP hosts", rows=rows, new_at=("adapter", 0, "hosts", 30)),)
         return ConfigurationForm(
             at=tuple(at), title="cloud <b>", fields=fields, parts=parts if at[0] == "adapter" else (), etag="tag-1", draft=draft,
-            is_new=False, mistakes={"telemetry_every": ["has to be less <b>"]} if draft in self.wrong else {},
+            is_new=False, mistakes={"telemetry_every": [WRONG]} if draft in self.wrong else {},
         )  # fmt: skip
 
     async def fill_in(self, at, answers, *, draft, etag, kind=""):

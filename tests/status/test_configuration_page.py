@@ -182,3 +182,11 @@ async def test_a_browser_corrects_a_text_sees_what_it_changes_saves_and_undoes_i
         await tab.get_by_role("heading", name="Latest change").wait_for()
         assert view.configuration.undone == ["administer (page)"]
         assert [text for text in complaints if not re.search("422", text)] == []
+
+
+async def test_a_german_reader_reads_mistakes_plans_and_notes_in_german(page):
+    _, html = await post(page, "text", {"text": "[cloud]\n", "etag": "tag-1"}, **{"Accept-Language": "de"})
+    assert "12 Geräte werden nach einigen Sekunden wieder gelesen" in html
+    assert "Diese Seite zieht um" in html
+    _, html = await post(page, "text", {"text": "wrong = 1", "etag": "tag-1"}, **{"Accept-Language": "de"})
+    assert "Hier bekannt:" in html

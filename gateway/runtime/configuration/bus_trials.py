@@ -154,7 +154,7 @@ class BusTrials:
             text = f"Answers: {', '.join(devices[:SHOWN_DEVICES])}{more}."
             self._show(entry, bus.bus, TrialState.ANSWERS, text, devices=devices)
         elif problem is not None:
-            self._show(entry, bus.bus, TrialState.FAILS, f"{problem[:1].upper()}{problem[1:]}.")
+            self._show(entry, bus.bus, TrialState.FAILS, f"It fails: {problem}.")
         else:
             numbers = f", {asked} of {to_ask} addresses were asked" if to_ask else ""
             text = f"It opens, and no device has answered within {lasted}{numbers}. The search goes on once this is saved."

@@ -344,13 +344,11 @@ def _title(place: Place, value: object, kind: str) -> str:
     return _name(value, kind) if isinstance(value, Mapping) else kind
 
 
-def _by_key(place: Place, mistakes: Sequence[TextMistake], keys: Sequence[str]) -> Mapping[str, Sequence[str]]:
+def _by_key(place: Place, mistakes: Sequence[TextMistake], keys: Sequence[str]) -> Mapping[str, Sequence[TextMistake]]:
     """Return the mistakes of a table, by its keys."""
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[TextMistake]] = {}
     for key, one in _within(dotted(place), mistakes):
-        found.setdefault(key if key in keys else "", []).append(
-            f"{one.wrong}. {one.right}" if key in keys else f"{one.where} {one.wrong}. {one.right}"
-        )
+        found.setdefault(key if key in keys else "", []).append(one)
     return found
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from gateway.status.auth.forms import read_form
 from gateway.status.auth.sign_in import redirect
-from gateway.status.configuration_view import ConfigurationDraft, ConfigurationForm, ConfigurationView, NotEditable
+from gateway.status.configuration_view import ConfigurationDraft, ConfigurationForm, ConfigurationView, NotEditable, TextMistake
 from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.render.configuration import place_of, written_place
 from gateway.status.rights import Rights
@@ -89,7 +89,10 @@ class ConfigurationForms:
             return await self._page.overview(request, problem=str(error), status=409)
         if form is None:
             raise web.HTTPNotFound
-        mistakes = {**dict(form.mistakes or {}), **{key: [wrong] for key, wrong in problems.items()}}
+        mistakes = {
+            **dict(form.mistakes or {}),
+            **{key: [TextMistake(line=None, where=key, wrong=wrong, right="")] for key, wrong in problems.items()},
+        }
         status = 422 if mistakes and request.method == "POST" else 200
         return await self._page.respond(
             request,

@@ -12,6 +12,10 @@ from pathlib import Path
 from jinja2.ext import extract_from_ast
 from said import COMPOSED, SAID
 
+from adapters.ble import BleAdapter
+from adapters.modbus import ModbusAdapter
+from adapters.serial import SerialAdapter
+from gateway.config.form_schema import ConfigurationSchema, FieldKind
 from gateway.status.render.assets import load_assets
 from gateway.status.render.templates import FOLDER, Templates
 
@@ -56,7 +60,29 @@ def messages_of_source(tree: ast.AST) -> set[Message]:
 def said_messages() -> set[Message]:
     """The sentences of other parts of the gateway, which stand in their source without a mark."""
     listed = {text for texts in SAID.values() for text in texts}
-    return {Message(text) for text in _cause_texts() | listed | set(COMPOSED)}
+    return {Message(text) for text in _cause_texts() | listed | set(COMPOSED) | key_descriptions()}
+
+
+def key_descriptions() -> set[str]:
+    """What each key of the configuration is for, also those of the adapters that come with the gateway."""
+    schema = ConfigurationSchema({"ble": BleAdapter, "modbus": ModbusAdapter, "serial": SerialAdapter})
+    found = {description.partition(", as a table")[0] for description in schema.sections.values()}
+    for section in schema.sections:
+        found |= _descriptions_in(schema, (section, "any") if section == "child" else (section,), "")
+    for kind in schema.types:
+        found |= _descriptions_in(schema, ("adapter", 0), kind)
+    return found
+
+
+def _descriptions_in(schema: ConfigurationSchema, place, kind: str) -> set[str]:
+    """What the keys of a table and of the tables within it are for."""
+    fields = schema.fields(place, {}, kind=kind) or []
+    found = {one.description for one in fields if one.description}
+    steps = {FieldKind.TABLE: (), FieldKind.TABLES: (0,), FieldKind.NAMED_TABLES: ("any",)}
+    for one in fields:
+        if one.kind in steps:
+            found |= _descriptions_in(schema, (*place, one.key, *steps[one.kind]), kind)
+    return found
 
 
 def skeletons(path: str) -> set[str]:

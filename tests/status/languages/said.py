@@ -6,10 +6,12 @@ source. A placeholder called `why`, `reason`, `problem`, `error`, `what` or `how
 
 from __future__ import annotations
 
+from said_by_configuration import COMPOSED_BY_CONFIGURATION, CONFIGURATION
 from said_by_doctor import COMPOSED_BY_DOCTOR, DOCTOR
 from said_by_setup import COMPOSED_BY_SETUP, SETUP
 
 SAID: dict[str, tuple[str, ...]] = {
+    **CONFIGURATION,
     **DOCTOR,
     **SETUP,
     "adapters/modbus/client/link.py": ("no answer within {limit}",),
@@ -195,6 +197,7 @@ SAID: dict[str, tuple[str, ...]] = {
 }
 
 COMPOSED = (
+    *COMPOSED_BY_CONFIGURATION,
     *COMPOSED_BY_DOCTOR,
     *COMPOSED_BY_SETUP,
     "{what}: {number} children",

@@ -20,6 +20,7 @@ SETUP: dict[str, tuple[str, ...]] = {
         "there is a hardware_key as well",
     ),
     "gateway/config/mistakes.py": (
+        "no such setting: it has too few underscores",
         "Fix it there; `xyte-gateway adapters` lists the keys of an entry",
         "See the example file",
         "has characters that cannot be in it",
@@ -36,6 +37,13 @@ SETUP: dict[str, tuple[str, ...]] = {
         "no such setting",
     ),
     "gateway/config/writing.py": (
+        (
+            "It is mounted read-only. In docker-compose.yml, remove :ro from the line that ends in :{folder}:ro, and run "
+            "docker compose up --detach; or leave XYTE_GATEWAY_FOLDER out of .env: the configuration is then in a volume"
+        ),
+        "Make room there, or name another place with --config",
+        "In docker-compose.yml, mount its folder instead: ./config:{folder}",
+        "{file} is mounted as a single file, which cannot be replaced as a whole",
         "It is a file, no folder. Name another place with --config",
         "Its file system is read-only. Mount it writable, or name another file with --config",
         "Let user {user} write there, as with chown {user} {folder}, or name another place with --config",
@@ -80,10 +88,6 @@ SETUP: dict[str, tuple[str, ...]] = {
         "its store is damaged",
         "version {version}, {children} children known, {samples} samples waiting",
         "version {version}: {why}",
-    ),
-    "gateway/runtime/configuration/file_changes.py": (
-        "restarts with the configuration as saved, as asked by {by}",
-        "worse since it was changed: {problem}",
     ),
     "gateway/runtime/incidents/configuration_causes.py": (
         "A configuration of {what} was taken back",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from extraction import skeletons
+from extraction import key_descriptions, skeletons
 from said import SAID
 
 from gateway.causes import Cause
@@ -95,3 +95,36 @@ def test_a_sentence_that_stays_english_says_so():
 def test_findings_events_and_answers_of_the_set_up_are_shown_in_german(english, german):
     with in_language(read_language("de")):
         assert localized(english) == german
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        (
+            "Reopened: b, and 3 devices are read again after some seconds. Opened and searched for devices: 10.0.0.5:502.",
+            (
+                "Neu geöffnet: b; 3 Geräte werden nach einigen Sekunden wieder gelesen. "
+                "Geöffnet und nach Geräten durchsucht: 10.0.0.5:502."
+            ),
+        ),
+        ("has to be 'file' or 'cloud' (it says 'x')", "muss 'file' oder 'cloud' sein (dort steht 'x')"),
+        ("has to be at most 2 minutes", "darf höchstens 2 Minuten sein"),
+        (
+            "It is for: identity of this gateway, as a table [gateway]",
+            "Wofür es ist: Identität dieses Gateways, als Tabelle [gateway]",
+        ),
+        ("is not TOML: it is YAML", "ist kein TOML: es ist YAML"),
+        ("one step back: cloud.timeout_seconds", "ein Schritt zurück: cloud.timeout_seconds"),
+        ("It fails: it is in use by another program.", "Es geht nicht: er wird von einem anderen Programm benutzt."),
+    ],
+)
+def test_plans_and_mistakes_of_the_configuration_are_shown_in_german(english, german):
+    with in_language(read_language("de")):
+        assert localized(english) == german
+
+
+def test_what_each_key_of_the_configuration_is_for_is_told_in_german():
+    with in_language(read_language("de")):
+        told = {text: localized(text) for text in key_descriptions()}
+    assert len(told) > 150
+    assert [text for text, german in told.items() if german == text] == []
