@@ -102,7 +102,7 @@ async def test_a_page_of_another_edition_is_loaded_again(gateway, tab):
     await gateway.end(signal.SIGKILL)
     await tab.wait_for_selector(BANNER)
     await gateway.start("the-next-one")
-    await tab.wait_for_selector("body[data-edition=the-next-one] #live.on")
+    await tab.wait_for_selector("body[data-edition^=the-next-one] #live.on")
 
 
 def test_the_page_needs_less_than_five_seconds():

@@ -57,7 +57,7 @@ async def test_a_browser_sends_a_test_and_shows_what_the_servers_answered(page, 
         await tab.goto("/login?then=/maintenance")
         await tab.fill("#token", page.token)
         await tab.keyboard.press("Enter")
-        await tab.get_by_role("link", name="Who is told about incidents").click()
+        await tab.get_by_role("link", name="Show and test the notifications").click()
         await tab.get_by_role("button", name="Send a test").click()
         await tab.get_by_text("the server answered 250 queued").wait_for()
         assert await tab.get_by_text("the test was not sent").is_visible()

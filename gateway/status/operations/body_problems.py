@@ -38,6 +38,8 @@ def _problem(one: ErrorDetails, model: type[BaseModel]) -> str:
     kind, place = one["type"], one["loc"]
     if kind == "json_invalid":
         at = _WHERE.search(one["msg"])
+        if at is not None and at[2] == "0":
+            return "the body is empty, and has to be JSON"
         return "the body is not JSON" + ("" if at is None else f", from line {at[1]}, column {at[2]} on")
     if kind == "extra_forbidden":
         owner = _model_at(model, place[:-1])
