@@ -132,8 +132,8 @@ class FakeConfiguration:
             return None
         fields = (
             FormField(
-                key="telemetry_every", kind="number", description="telemetry interval in seconds", value="60", is_set=True,
-                default="30", minimum="5", maximum="120", unit="s",
+                key="telemetry_every", kind="number", description="telemetry interval in seconds, 5 to 120", value="60",
+                is_set=True, default="30", minimum="5", maximum="120", unit="s",
             ),
             FormField(key="hardware_key", kind="secret", description="the <i>secret</i>", value="", is_set=True),
             FormField(key="may", kind="choice", description="rights", value="", is_set=False, choices=("observe", "command")),

@@ -190,3 +190,7 @@ async def test_a_german_reader_reads_mistakes_plans_and_notes_in_german(page):
     assert "Diese Seite zieht um" in html
     _, html = await post(page, "text", {"text": "wrong = 1", "etag": "tag-1"}, **{"Accept-Language": "de"})
     assert "Hier bekannt:" in html
+    async with page.http.get("/configuration/form?at=cloud", headers=page.bearer | {"Accept-Language": "de"}) as answer:
+        html = await answer.text()
+    for words in ("Abstand der Messwerte", "Abstand der Messwerte in Sekunden, 5 bis 120", "Hardware-Schlüssel"):
+        assert words in html

@@ -27,6 +27,7 @@ from gateway.status.render import formatting
 from gateway.status.render.assets import Asset
 from gateway.status.render.chart_texts import chart_titles, table_points
 from gateway.status.render.events import KIND_TEXTS
+from gateway.status.render.key_titles import key_title
 from gateway.status.render.logs import LEVEL_MARKS, LEVEL_TEXTS
 from gateway.status.render.metric_texts import metric_title
 from gateway.status.render.metric_titles import localized_title
@@ -110,6 +111,7 @@ class Templates:
             "points": table_points,
             "metric_title": lambda name, title=None: localized_title(metric_title(name, title)),
             "title_of": title_of,
+            "key_title": key_title,
             "short_word": short_word,
         }
         self._environment.globals |= {

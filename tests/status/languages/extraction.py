@@ -16,12 +16,15 @@ from adapters.ble import BleAdapter
 from adapters.modbus import ModbusAdapter
 from adapters.serial import SerialAdapter
 from gateway.config.form_schema import ConfigurationSchema, FieldKind
+from gateway.profiles.parameters import title_of
 from gateway.status.render.assets import load_assets
+from gateway.status.render.key_titles import CONTEXT
 from gateway.status.render.templates import FOLDER, Templates
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "gateway" / "status"
 FUNCTIONS = ("_", "gettext", "gettext_noop", "ngettext", "pgettext")
+SCHEMA = ConfigurationSchema({"ble": BleAdapter, "modbus": ModbusAdapter, "serial": SerialAdapter})
 ENVIRONMENT = Templates(load_assets())._environment
 
 
@@ -35,7 +38,7 @@ class Message:
 
 
 def all_messages() -> set[Message]:
-    return template_messages() | source_messages() | said_messages()
+    return template_messages() | source_messages() | said_messages() | key_titles()
 
 
 def template_messages() -> set[Message]:
@@ -65,24 +68,29 @@ def said_messages() -> set[Message]:
 
 def key_descriptions() -> set[str]:
     """What each key of the configuration is for, also those of the adapters that come with the gateway."""
-    schema = ConfigurationSchema({"ble": BleAdapter, "modbus": ModbusAdapter, "serial": SerialAdapter})
-    found = {description.partition(", as a table")[0] for description in schema.sections.values()}
-    for section in schema.sections:
-        found |= _descriptions_in(schema, (section, "any") if section == "child" else (section,), "")
-    for kind in schema.types:
-        found |= _descriptions_in(schema, ("adapter", 0), kind)
-    return found
+    found = {description.partition(", as a table")[0] for description in SCHEMA.sections.values()}
+    return found | {one.description for one in _keys() if one.description}
 
 
-def _descriptions_in(schema: ConfigurationSchema, place, kind: str) -> set[str]:
-    """What the keys of a table and of the tables within it are for."""
-    fields = schema.fields(place, {}, kind=kind) or []
-    found = {one.description for one in fields if one.description}
+def key_titles() -> set[Message]:
+    """The titles of these keys in forms."""
+    return {Message(title_of(key), context=CONTEXT) for key in {one.key for one in _keys()} | set(SCHEMA.sections)}
+
+
+def _keys():
+    for section in SCHEMA.sections:
+        yield from _keys_in((section, "any") if section == "child" else (section,), "")
+    for kind in SCHEMA.types:
+        yield from _keys_in(("adapter", 0), kind)
+
+
+def _keys_in(place, kind: str):
+    """Yield the keys of a table and of the tables within it."""
     steps = {FieldKind.TABLE: (), FieldKind.TABLES: (0,), FieldKind.NAMED_TABLES: ("any",)}
-    for one in fields:
+    for one in SCHEMA.fields(place, {}, kind=kind) or []:
+        yield one
         if one.kind in steps:
-            found |= _descriptions_in(schema, (*place, one.key, *steps[one.kind]), kind)
-    return found
+            yield from _keys_in((*place, one.key, *steps[one.kind]), kind)
 
 
 def skeletons(path: str) -> set[str]:

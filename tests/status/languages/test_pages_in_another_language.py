@@ -86,7 +86,7 @@ def _is_word(word):
 PAGES = (
     *("/", "/?group=family", "/?search=nothing", "/waiting", "/waiting?show=ignored", "/events", "/cloud", "/doctor", "/logs"),
     *("/topology", "/maintenance", "/login", "/none", "/maintenance/notifications", "/several/children", "/several/waiting"),
-    *("/configuration", "/configuration/text"),
+    *("/configuration", "/configuration/text", "/configuration/form?at=cloud", "/configuration/form?at=adapter/%230"),
     *(f"/children/{encode_id(key)}{part}" for key in (METER, SILENT) for part in ("", "/values", "/retire", "/replace")),
     *(f"/devices/{encode_id(METER)}/{part}" for part in ("look", "frames")),
     *(f"/buses/{encode_id(*bus)}" for bus in (BUS, LOST)),
