@@ -36,7 +36,7 @@ async def test_the_chart_shows_another_range_on_the_page_itself_and_values_stand
     assert first.startswith("From ")
     headings = await tab.locator("#values .group").all_inner_texts()
     assert headings[0] == "Main values"
-    assert headings[-1] == "Diagnostics"
+    assert headings[-1] == "Diagnostic values"
     assert "Phases" in headings
     async with tab.expect_response(lambda answer: "range=week" in answer.url) as asked:
         await tab.click("#ranges >> text=Last week")

@@ -43,7 +43,7 @@ GROUP_TEXTS: Final[Mapping[MetricGroup, str]] = {
     MetricGroup.STATES: gettext_noop("States"),
     MetricGroup.OTHER: gettext_noop("Other values"),
     MetricGroup.LIMITS: gettext_noop("Settings and limits"),
-    MetricGroup.DIAGNOSTICS: gettext_noop("Diagnostics"),
+    MetricGroup.DIAGNOSTICS: gettext_noop("Diagnostic values"),
 }
 
 OF_QUANTITY: Final[Mapping[str, MetricGroup]] = {
