@@ -369,11 +369,12 @@ async def test_the_demo_is_live_at_a_terminal():
             with contextlib.suppress(OSError):  # the other end is closed
                 while True:
                     await show()
+            code = await process.wait()  # before a kill, which would take the exit code away
     finally:
         os.close(master)
         if process.returncode is None:
             process.kill()
-        code = await process.wait()
+            await process.wait()
     assert (code, "Traceback" in shown) == (0, False), shown[-2000:]
     assert "All is well" in shown
     assert shown.partition("All is well")[0].count("volume") > 1, "the picture is drawn again and again, with values in it"
