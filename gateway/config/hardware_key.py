@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -12,6 +14,10 @@ from gateway.config.checks import PLACEHOLDER, STILL_A_PLACEHOLDER
 from gateway.config.mistakes import ENV_PREFIX, key_and_line
 from gateway.config.settings import Settings
 from gateway.errors import SettingsProblem
+
+_OF_FILE: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{15,127}")
+"""What the content of a key file may be: any other file of the machine would be sent to the server as the key."""
+_MOST_BYTES: Final = 4096
 
 
 def with_hardware_key(settings: Settings, text: str, problems: list[SettingsProblem]) -> Settings:
@@ -34,6 +40,10 @@ def with_hardware_key(settings: Settings, text: str, problems: list[SettingsProb
     else:
         place, key = as_value, cloud.hardware_key
     bare = key.get_secret_value().strip() if key is not None else None
+    if bare and place is as_file and not PLACEHOLDER.fullmatch(bare) and not _OF_FILE.fullmatch(bare):
+        right = "The file has to hold the model's hardware key, from the Partner Portal, and nothing else"
+        problems.append(SettingsProblem(place[0], "what is in this file does not look like a hardware key", right, place[1]))
+        bare = None
     if bare is not None and (wrong := _wrong_key(bare)) is not None:
         problems.append(SettingsProblem(place[0], wrong, "Enter the model's hardware key, from the Partner Portal", place[1]))
     return settings.model_copy(update={"cloud": cloud.model_copy(update={"hardware_key": SecretStr(bare or "")})})
@@ -52,7 +62,8 @@ def _is_variable(place: tuple[str, int | None]) -> bool:
 
 def _read_key_file(file: Path, place: tuple[str, int | None], problems: list[SettingsProblem]) -> SecretStr | None:
     try:
-        return SecretStr(file.read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            return SecretStr(opened.read(_MOST_BYTES).decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not text"
         right = f"Mount the secret there, as a file that user {os.getuid()} may read"

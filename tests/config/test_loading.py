@@ -71,9 +71,29 @@ def test_the_environment_outranks_the_file(config, monkeypatch):
 
 def test_the_hardware_key_can_lie_in_a_mounted_file(config, tmp_path):
     secret = tmp_path / "key"
-    secret.write_text("hk-from-file\n")
+    secret.write_text("hk-from-file-0123456789\n")
     file = config(GOOD.replace('hardware_key = "0f0e0d0c-1111-4222-8333-444455556666"', f'hardware_key_file = "{secret}"'))
-    assert load(file, ADAPTERS).settings.cloud.hardware_key.get_secret_value() == "hk-from-file"
+    assert load(file, ADAPTERS).settings.cloud.hardware_key.get_secret_value() == "hk-from-file-0123456789"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "root:*:19000:0:99999:7:::\ndaemon:*:19000:0:99999:7:::\n",
+        "0f0e0d0c-1111-4222-8333-444455556666\nmore",
+        "two words of it",
+        "k" * 5000,
+    ],
+    ids=["a file of accounts", "two lines", "words", "too long"],
+)
+def test_a_file_of_the_machine_that_holds_no_key_is_never_taken_for_one(config, tmp_path, content):
+    secret = tmp_path / "key"
+    secret.write_text(content)
+    with pytest.raises(SettingsError) as raised:
+        load(config(GOOD.replace(KEY, f'hardware_key_file = "{secret}"')), ADAPTERS)
+    (problem,) = raised.value.problems
+    assert (problem.where, problem.wrong) == ("cloud.hardware_key_file", "what is in this file does not look like a hardware key")
+    assert content not in str(raised.value)
 
 
 @pytest.mark.parametrize(
