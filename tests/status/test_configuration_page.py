@@ -1,6 +1,8 @@
 """The pages that edit the configuration: for administrators alone, checked and compared before anything is saved."""
 
 import re
+from dataclasses import replace
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -194,3 +196,23 @@ async def test_a_german_reader_reads_mistakes_plans_and_notes_in_german(page):
         html = await answer.text()
     for words in ("Abstand der Messwerte", "Abstand der Messwerte in Sekunden, 5 bis 120", "Hardware-Schlüssel"):
         assert words in html
+
+
+@pytest.mark.parametrize("is_named", [False, True])
+async def test_a_new_table_offers_to_add_what_belongs_in_it_and_keeps_what_was_entered(page, view, monkeypatch, is_named):
+    form_of = view.configuration.form
+
+    async def new(at, *, draft=None, kind=""):
+        form = await form_of(at, draft=draft, kind=kind)
+        parts = [replace(part, rows=(), is_named=is_named) for part in form.parts]
+        return replace(form, is_new=True, kind=kind, parts=parts, mistakes={"hosts": []})
+
+    monkeypatch.setattr(view.configuration, "form", new)
+    wanted = "adapter/#0" if is_named else "adapter/#0/hosts/#30"
+    html = (await text_of(page, "/configuration/form?at=adapter/%230&kind=modbus"))[1]
+    assert f'<button form="fields" name="then" value="{wanted}"' in html
+    fields = {"at": "adapter/#0", "etag": "tag-1", "kind": "modbus", "f.entry_url": "y", "then": wanted}
+    async with page.http.post("/configuration/form", data=fields, headers=page.bearer, allow_redirects=False) as answer:
+        assert answer.status == 303
+        assert parse_qs(urlsplit(answer.headers["Location"]).query) == {"at": [wanted], "draft": ["draft-1"]}
+    assert view.configuration.answers == {"entry_url": "y"}

@@ -53,6 +53,9 @@ class ConfigurationForms:
             return await self._page.overview(request, problem=str(error), status=409)
         if not isinstance(done, ConfigurationDraft):
             return await self._show(request, place, draft, kind, done, entered=_answers(fields))
+        then = place_of(fields.get("then", ""))
+        if then and then[: len(place)] == place:  # a table within this new one, which has mistakes until it is there
+            return redirect(f"{FORM}?{urlencode({'at': written_place(then), 'draft': done.id})}")
         form = await self._view.form(place, draft=done.id)
         if form is not None and form.mistakes:
             return await self._show(request, place, done.id, kind, {})
