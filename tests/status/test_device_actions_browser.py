@@ -38,6 +38,15 @@ async def browse(page, chromium_running, complaints_of):
         yield start
 
 
+async def test_a_list_without_devices_offers_nothing_to_do_with_chosen_ones(browse, view):
+    tab = (await browse(DESK)).tab
+    for path in ("/waiting", "/"):
+        await tab.goto(path)
+        assert await tab.is_visible("#several")
+        await tab.goto(f"{path}?search=nobody-has-this-name")
+        assert await tab.is_hidden("#several"), path
+
+
 async def test_a_command_is_entered_by_keyboard_mended_confirmed_and_its_outcome_is_seen(browse, view):
     window = await browse(PHONE, color_scheme="dark")
     tab = window.tab
