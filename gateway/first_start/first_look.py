@@ -62,15 +62,16 @@ class FirstLook:
         """How long the search took; `None` while it runs."""
 
     @property
-    def hosts(self) -> int:
-        """How many hosts a person has named to be searched."""
-        return len(self._hosts)
+    def hosts(self) -> Sequence[str]:
+        """The hosts and networks that a person has named to be searched."""
+        return self._hosts
 
     @property
-    def answering_hosts(self) -> int:
-        """How many of them listen where an adapter asks."""
+    def answering_hosts(self) -> frozenset[str]:
+        """Those that listen where an adapter asks."""
         tables = (table.get("hosts", ()) for table in self.tables.values())
-        return sum(len(hosts) for hosts in tables if isinstance(hosts, list | tuple))
+        hosts = (host for table in tables if isinstance(table, list | tuple) for host in table)
+        return frozenset(str(host.get("host", "")) if isinstance(host, Mapping) else str(host) for host in hosts)
 
     async def run(self) -> None:
         """Search all buses at the same time."""

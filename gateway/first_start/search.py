@@ -61,12 +61,15 @@ class SetupSearches:
         if self._look is None:
             return None
         buses = self.buses
+        by_hand = {bus.label: scanned for bus, scanned, _ in self._by_hand.values() if "hosts" in bus.table}
+        named = {*self._look.hosts, *by_hand}
+        answering = self._look.answering_hosts | {host for host, scanned in by_hand.items() if any(map(_has_opened, scanned))}
         return SetupSearch(
             buses=len(buses),
             asked=sum(bus.asked for bus in buses),
             found=sum(len(bus.devices) for bus in buses),
-            hosts=self._look.hosts,
-            answering_hosts=self._look.answering_hosts,
+            hosts=len(named),
+            answering_hosts=min(len(answering), len(named)),
             seconds=None if self._look.seconds is None else round(self._look.seconds),
         )
 
@@ -171,6 +174,10 @@ class SetupSearches:
     async def close(self) -> None:
         """Stop all searches, so that the gateway can open the buses."""
         await _stop([self._look_task, *(task for _, _, task in self._by_hand.values())])
+
+
+def _has_opened(bus: ScannedBus) -> bool:
+    return bus.problem is None and (bus.is_done or bus.asked > 0 or bool(bus.devices))
 
 
 def shown_device(found: Found) -> SetupDevice:

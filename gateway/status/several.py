@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
 
+from gateway.status.languages.texts import gettext as _
+
 MOST_KEPT: Final = 50
 """How many results are kept, those of the latest actions."""
 MOST_AT_ONCE: Final = 100
 """How many devices one action takes: as many as a page of a list has."""
+MOST_DIGITS: Final = 9
+"""How many digits the number in a new name has at most."""
+_PLACEHOLDER: Final = re.compile(r"\{[^{}]*\}")
 
 
 class SeveralAction(StrEnum):
@@ -97,12 +103,16 @@ def numbered_names(pattern: str, first: str, names: Sequence[str]) -> list[str]:
     A first number with zeros, `01`, gives all of them as many digits.
 
     Raises:
-        ValueError: there are several devices and no number in the pattern, or the first number is none.
+        ValueError: several devices would get the same name, the pattern has another placeholder, or the first number is none.
     """
-    if not first.isascii() or not first.isdigit() or len(first) > 9:
-        raise ValueError("the first number is a whole number")
+    if not first.isascii() or not first.isdigit():
+        raise ValueError(_("The first number has to be a whole number."))
+    if len(first) > MOST_DIGITS:
+        raise ValueError(_("The first number may have nine digits at most."))
+    if set(_PLACEHOLDER.findall(pattern)) - {"{n}", "{name}"}:
+        raise ValueError(_("There are only {n} for the number and {name} for the present name; write no other braces."))
     if len(names) > 1 and "{n}" not in pattern:
-        raise ValueError("the names would all be the same: the pattern needs {n} for the number")
+        raise ValueError(_("The names would all be the same: {n} for the number is missing."))
     numbers = (f"{int(first) + place:0{len(first)}}" for place in range(len(names)))
     return [pattern.replace("{name}", name).replace("{n}", number) for number, name in zip(numbers, names, strict=True)]
 

@@ -15,6 +15,8 @@ from gateway.config.loading import load
 from gateway.emulator import Emulator
 from gateway.first_start import set_up
 from gateway.first_start.configuration_wait import ConfigurationWait
+from gateway.first_start.first_look import ScannedBus
+from gateway.first_start.search import SetupSearches
 from gateway.state.opening import opened_state
 from gateway.state.parts import StateParts
 from gateway.state.records import Decision
@@ -208,6 +210,7 @@ async def test_a_visitor_without_the_token_sees_what_was_found_and_can_do_nothin
         async with visitor.get("/") as answer:
             text = await answer.text()
             assert "device 1" in text
+            assert "<code>xyte-gateway token</code> on the machine of the gateway makes a new one" in text
             assert 'name="hardware_key"' not in text
         async with visitor.get("/setup/review", allow_redirects=False) as refused:
             assert refused.status == 403
@@ -310,6 +313,22 @@ async def test_a_host_that_is_added_is_asked_at_once_and_can_be_taken_back(at_pa
         assert come.status == 409
         assert "name networks of at most 1024" in come.text
         assert (await sent(page, "/setup/search", hosts="192.0.2.7")).status == 200
+
+
+async def test_hosts_that_were_added_count_among_those_that_answer():
+    class Looking(SyntheticAdapter.on(SyntheticBus([SyntheticDevice("1", "a1")]))):
+        @classmethod
+        async def first_look(cls, hosts):
+            return {}
+
+    search = SetupSearches({"modbus": Looking}, ["192.0.2.9"])
+    search.begin()
+    await search.has_ended.wait()
+    assert (search.summary().hosts, search.summary().answering_hosts) == (1, 0)
+    search.add({"what": "modbus-host", "host": "192.0.2.10"})
+    search._by_hand[1][1].append(ScannedBus("modbus", "192.0.2.10", is_done=True))
+    assert (search.summary().hosts, search.summary().answering_hosts) == (2, 1)
+    await search.close()
 
 
 MISTAKES = f"""[cloud]

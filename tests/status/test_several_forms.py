@@ -27,12 +27,22 @@ def test_names_are_counted_up(pattern, first, wanted):
     assert numbered_names(pattern, first, ["a", "b"]) == wanted
 
 
-WRONG = [("Meter", "1"), ("Meter {n}", "x"), ("Meter {n}", ""), ("Meter {n}", "-1"), ("{n}", "\u0661")]
+WRONG = [
+    ("Meter", "1"),
+    ("Meter {n}", "x"),
+    ("Meter {n}", ""),
+    ("Meter {n}", "-1"),
+    ("{n}", "\u0661"),
+    ("{n}", "1" * 20),
+    ("{n} {x}", "1"),
+    ("{n} {}", "1"),
+    ("{N} {n}", "1"),
+]
 
 
 @pytest.mark.parametrize(("pattern", "first"), WRONG)
 def test_names_that_would_be_the_same_or_without_a_number_are_refused(pattern, first):
-    with pytest.raises(ValueError, match=r"number|same"):
+    with pytest.raises(ValueError, match=r"number|same|braces"):
         numbered_names(pattern, first, ["a", "b"])
 
 
@@ -56,7 +66,7 @@ async def test_several_are_renamed_after_the_new_names_were_shown(page, view):
     assert re.search(r"<bdi>Meter 1</bdi></td><td><bdi>Hall 09</bdi>", html)
     assert view.done == []
     status, html = await post(page, "/several/form/rename", [("pattern", "Hall"), ("first", "1"), *CHOSEN])
-    assert (status, "the pattern needs {n}" in html) == (422, True)
+    assert (status, "{n} for the number is missing" in html) == (422, True)
     _, html = await post(page, "/several/form/rename", [("pattern", "Hall {n}"), ("first", "09"), ("confirmed", "yes"), *CHOSEN])
     assert [view.children[key].line.name for key in METERS] == ["Hall 09", "Hall 10"]
     assert html.count("renamed") == 2

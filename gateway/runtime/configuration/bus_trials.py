@@ -119,7 +119,7 @@ class BusTrials:
     def _tell(self, entry: AdapterSettings, label: str, user: tuple[str, str]) -> None:
         """Tell what the gateway knows of a bus that it serves itself."""
         if (problem := self._fleet.supervisors[user].problem) is not None:
-            self._show(entry, label, TrialState.FAILS, f"The gateway tries to open it itself: {problem.rstrip('.')}.")
+            self._show(entry, label, TrialState.FAILS, f"The gateway tries to open it itself: {_sentence(problem)}")
             return
         answering, known = self._count(user)
         seen = f"{answering} of {known} devices answer" if known else "it has no device yet"
@@ -154,7 +154,7 @@ class BusTrials:
             text = f"Answers: {', '.join(devices[:SHOWN_DEVICES])}{more}."
             self._show(entry, bus.bus, TrialState.ANSWERS, text, devices=devices)
         elif problem is not None:
-            self._show(entry, bus.bus, TrialState.FAILS, f"It fails: {problem}.")
+            self._show(entry, bus.bus, TrialState.FAILS, f"It fails: {_sentence(problem)}")
         else:
             numbers = f", {asked} of {to_ask} addresses were asked" if to_ask else ""
             text = f"It opens, and no device has answered within {lasted}{numbers}. The search goes on once this is saved."
@@ -172,5 +172,10 @@ def _why(error: Exception) -> str:
     if not isinstance(error, GatewayError):
         return f"a bug in the adapter: {named_error(error)}"
     cause = getattr(error, "cause", None)
-    text = text_of_error(error).rstrip(".")
-    return text if cause is None else f"{text}. {cause.next_step.rstrip('.')}"
+    text = text_of_error(error)
+    return text if cause is None else f"{_sentence(text)} {cause.next_step}"
+
+
+def _sentence(text: str) -> str:
+    """Return a text with the full stop that it lacks."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."

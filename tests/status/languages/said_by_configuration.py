@@ -165,12 +165,12 @@ CONFIGURATION: dict[str, tuple[str, ...]] = {
     "gateway/runtime/configuration/bus_trials.py": (
         "Is being opened.",
         "Is open; no device has answered yet.",
-        "It fails: {problem}.",
+        "It fails: {problem}",
         "None of its ports, hosts or radios is there right now.",
         "Not tried: {most} buses of an entry are tried at most.",
         "The gateway has it open itself, so it is not opened a second time: {what}. It is watched once this is saved.",
         "The gateway serves them already.",
-        "The gateway tries to open it itself: {problem}.",
+        "The gateway tries to open it itself: {problem}",
         "Waits for its turn.",
         "a bug in the adapter: {error}",
         "it has no device yet",
@@ -299,7 +299,11 @@ COMPOSED_BY_CONFIGURATION = (
     "Installed are: {names}",
     "Is a directory",
     "It belongs in [{name}].",
-    "It fails: {problem}. {text}.",
+    "It fails: {problem}.",
+    "It fails: {problem}. {text}",
+    "The gateway tries to open it itself: {problem}.",
+    "It fails: it cannot be reached: is it switched on and on this network? {text}",
+    "It fails: it refuses the connection: is Modbus TCP switched on there, and is it the right port? {text}",
     "It is for: {what}",
     (
         "It opens, and no device has answered within {time}, {asked} of {number} addresses were asked. The search goes "

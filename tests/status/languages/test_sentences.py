@@ -115,6 +115,10 @@ def test_findings_events_and_answers_of_the_set_up_are_shown_in_german(english, 
         ),
         ("is not TOML: it is YAML", "ist kein TOML: es ist YAML"),
         ("one step back: cloud.timeout_seconds", "ein Schritt zurück: cloud.timeout_seconds"),
+        (
+            "It fails: it refuses the connection: is Modbus TCP switched on there, and is it the right port?",
+            "Es geht nicht: lehnt die Verbindung ab: Ist Modbus TCP dort eingeschaltet, und stimmt der Port?",
+        ),
         ("It fails: it is in use by another program.", "Es geht nicht: er wird von einem anderen Programm benutzt."),
     ],
 )
