@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.runtime.diagnostics.recent_log import MOST_LINES, RecentLog
 from gateway.runtime.diagnostics.secrets import masked_by
+from gateway.runtime.log_level import set_log_level
 from gateway.settings_secrets import SecretTexts
 from gateway.status.logs_view import LEVELS, LogLevel, LogLine
 
@@ -73,14 +74,14 @@ class LogLevelSwitch:
         self._until = datetime.now(UTC) + timedelta(minutes=minutes)
         self._end = asyncio.get_running_loop().call_later(minutes * 60, self.end)
         log.warning("the level of the log is %s for %d min, then %s again", level, minutes, now.normal)
-        root.setLevel(self._set)
+        set_log_level(self._set)
 
     def end(self) -> None:
         """Let the normal level come back, unless another one was set meanwhile."""
         if self._end is not None:
             self._end.cancel()
         if self._set is not None and logging.getLogger().level == self._set:
-            logging.getLogger().setLevel(self._normal)
+            set_log_level(self._normal)
         self._set = self._until = self._end = None
 
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from gateway.event_loop import GatewayLoop
 from gateway.field.guard.repeated_causes import RepeatedCauses
+from gateway.runtime.log_level import chosen_level, keep_present_level
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class ProcessState:
         self._causes = RepeatedCauses()
         self._came = set[str]()
         """The signals that came since the last look."""
+        keep_present_level()
         in_main_thread = threading.current_thread() is threading.main_thread()
         self._parts = tuple(_parts(loop, signals=STOP_SIGNALS if in_main_thread else ()))
         self._kept = {part: part.now() for part in self._parts}
@@ -125,7 +127,8 @@ def _parts(loop: asyncio.AbstractEventLoop, *, signals: tuple[signal.Signals, ..
     root = logging.getLogger()
     return [
         *map(_handler_of, signals),
-        _Part("the level of the log", lambda: (root.level, root.manager.disable), _set_level),
+        _Part("the level of the log", lambda: root.level == chosen_level(), lambda _: root.setLevel(chosen_level())),
+        _Part("the level below which the log is silent", lambda: root.manager.disable, logging.disable),
         _Part("the working directory", _folder, _change_folder),
         _Part("the limit of recursion", sys.getrecursionlimit, sys.setrecursionlimit),
         _Part("the default time-out of sockets", socket.getdefaulttimeout, socket.setdefaulttimeout),
@@ -136,12 +139,6 @@ def _parts(loop: asyncio.AbstractEventLoop, *, signals: tuple[signal.Signals, ..
 
 def _handler_of(number: signal.Signals) -> _Part:
     return _Part(f"the handler of {number.name}", partial(signal.getsignal, number), partial(signal.signal, number))
-
-
-def _set_level(before: tuple[int, int]) -> None:
-    level, disabled = before
-    logging.getLogger().setLevel(level)
-    logging.disable(disabled)
 
 
 def _folder() -> str | None:

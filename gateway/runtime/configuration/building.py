@@ -15,6 +15,7 @@ from gateway.field.children.device_limits import DeviceLimits
 from gateway.models import Permission
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.configuration.targets import ChildTarget, ConfigurationTargets
+from gateway.runtime.log_level import set_log_level
 from gateway.runtime.parts import FieldParts
 from gateway.state.configurations import Configurations, Refusal
 from gateway.state.parts import StateParts
@@ -73,11 +74,6 @@ async def use_configuration(
     limits = DeviceLimits.of(new.admission, after.entries)
     if (old.admission, old.models, DeviceLimits.of(old.admission, before.entries)) != (new.admission, new.models, limits):
         await field.intake.use_policy(new.admission.policy, new.models, limits)
-
-
-def set_log_level(level: str) -> None:
-    """Log what is at least as important as this from now on."""
-    logging.getLogger().setLevel(level.upper())
 
 
 def configuration_problem(configurations: Configurations, name_of: Callable[[str], str | None]) -> str | None:
