@@ -145,6 +145,34 @@ async def test_a_value_is_changed_live_and_the_file_keeps_its_comments_secrets_r
         assert "changed by administrator (API): cloud.telemetry_every" in events
 
 
+async def test_a_save_that_changes_nothing_leaves_the_way_back_alone(gateway, site):
+    async with gateway() as running:
+        before = await read(running)
+        assert (await put(running, before["text"].replace("= 5", "= 7"), before["etag"]))[0] == 200
+        copy, now = site.file.with_name("gateway.toml.before"), await read(running)
+        kept, change = copy.read_bytes(), now["change"]
+        status, saved = await put(running, now["text"], now["etag"])
+        assert (status, saved["etag"]) == (200, now["etag"])
+        assert (await put(running, site.file.read_text(), now["etag"]))[0] == 200
+        _, url, _ = await form(running, "/text", text=now["text"], etag=now["etag"])
+        assert (await form(running, "/draft/save", id=re.search(r"id=([\w-]+)", url)[1]))[0] == 200
+        assert copy.read_bytes() == kept
+        after = await read(running)
+        assert (after["can_undo"], after["change"]) == (True, change)
+
+
+async def test_an_unchanged_text_puts_into_effect_what_was_edited_elsewhere_and_keeps_the_way_back(gateway, site):
+    async with gateway() as running:
+        before = await read(running)
+        assert (await put(running, before["text"].replace("= 5", "= 7"), before["etag"]))[0] == 200
+        kept = site.file.with_name("gateway.toml.before").read_bytes()
+        site.file.write_text(site.file.read_text().replace("telemetry_every = 7", "telemetry_every = 8"))
+        now = await read(running)
+        assert (await put(running, now["text"], now["etag"]))[0] == 200
+        assert running.parts.own_configuration.base.settings.cloud.telemetry_every == timedelta(seconds=8)
+        assert site.file.with_name("gateway.toml.before").read_bytes() == kept
+
+
 async def form(gateway, path, **fields):
     async with gateway.http.post(f"/configuration{path}", data=fields) as answer:
         return answer.status, str(answer.url), await answer.text()

@@ -105,10 +105,18 @@ class FileChanges:
                 return Saved(problem=str(error))
             if now.text != base:
                 return Saved(problem=CHANGED, is_conflict=True)
+            if checked.text == now.text:
+                return await self._use_unchanged(checked, checked.configuration, by=by)
             written = now.as_written(checked.text)
             return await self._replace(
                 checked, checked.configuration, by=by, write=lambda file: replace_file(file, written), what=""
             )
+
+    async def _use_unchanged(self, checked: Checked, new: Configuration, *, by: str) -> Saved:
+        """Write nothing, so that the former text stays; what was edited without this page takes effect."""
+        if not planned_parts(self._saved, new, FieldNow(), {}):
+            return Saved(restart_keys=self.restart_keys)
+        return await self._replace(checked, new, by=by, write=lambda _file: None, what="")
 
     async def undo(self, *, by: str) -> Saved:
         """Go one step back: to the text before the latest change."""
