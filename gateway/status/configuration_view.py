@@ -131,6 +131,8 @@ class ConfigurationDraft:
     is_trying: bool
     theirs: Sequence[DiffLine] = ()
     """What has changed in the file since it was begun."""
+    over: str = ""
+    """Names the text of the file that it would replace, where it is outdated: who saves it has seen that text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -305,8 +307,8 @@ class ConfigurationView(Protocol):
     async def try_draft(self, draft: str) -> str | None:
         """Begin to try the buses that a draft adds or changes; return why that is not possible."""
 
-    async def save_draft(self, draft: str, *, by: str) -> Saved:
-        """Save a draft and put it into effect."""
+    async def save_draft(self, draft: str, *, by: str, over: str = "") -> Saved:
+        """Save a draft and put it into effect; where the file has changed meanwhile only if `over` names what it says now."""
 
     async def save(self, text: str, *, etag: str, by: str) -> Saved:
         """Save a text and put it into effect; `etag` names the text of the file that it replaces."""

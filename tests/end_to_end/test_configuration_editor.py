@@ -274,9 +274,17 @@ async def test_who_saves_second_is_refused_sees_the_changes_of_the_first_and_may
         status, _, html = await form(running, "/draft/save", id=draft)
         assert status == 409
         assert "The file has changed since" in html
-        assert "by the window" in html
+        for words in ("by the window", "Their changes", "Save over it"):
+            assert words in html
+        status, _, html = await form(running, "/draft/save", id=draft)
+        assert (status, "Their changes" in html) == (409, True), "the plain button takes back no change of another person"
+        seen = re.search(r'name="over" value="(\w+)"', html)[1]
+        now = await read(running)
+        assert (await put(running, now["text"].replace("by the window", "by the gate"), now["etag"]))[0] == 200
+        status, _, html = await form(running, "/draft/save", id=draft, over=seen)
+        assert (status, "by the gate" in html) == (409, True), "a further change was not seen yet"
         assert "telemetry_every = 5" in site.file.read_text()
-        status, _, _ = await form(running, "/draft/save", id=draft)
+        status, _, _ = await form(running, "/draft/save", id=draft, over=re.search(r'name="over" value="(\w+)"', html)[1])
         assert (status, "telemetry_every = 9" in site.file.read_text()) == (200, True)
 
 

@@ -90,7 +90,7 @@ class FakeConfiguration:
     async def discard(self, draft):
         self.drafts.pop(draft, None)
 
-    async def save_draft(self, draft, *, by):
+    async def save_draft(self, draft, *, by, over=""):
         if draft not in self.drafts:
             return Saved(problem="This draft is not kept any more.")
         if self.save_problem is not None:

@@ -174,6 +174,7 @@ class FileDrafts:
             etag=self.remember(checked.text),
             text=self._file.masked(checked.text),
             is_outdated=is_outdated,
+            over=stamp_of(now) if is_outdated else "",
             mistakes=checked.mistakes,
             warnings=checked.warnings,
             trials=() if draft.trials is None else draft.trials.shown,

@@ -181,17 +181,20 @@ class FileEditor:
         except toml_editing.NotEditable as error:
             raise NotEditable(str(error)) from error
 
-    async def save_draft(self, draft: str, *, by: str) -> Saved:
+    async def save_draft(self, draft: str, *, by: str, over: str = "") -> Saved:
         """Save a draft and put it into effect."""
         kept = self._drafts.find(draft)
         if kept is None:
             return Saved(problem=NO_DRAFT)
         await kept.end_trials()  # the gateway may open the same ports now
-        saved = await self._changes.save(kept.checked, kept.base, by=by)
+        try:
+            now = await self._file.text()
+        except Unreadable as error:
+            return Saved(problem=str(error))
+        base = now if over == stamp_of(now) else kept.base
+        saved = await self._changes.save(kept.checked, base, by=by)
         if saved.problem is None:
             await self._drafts.discard(draft)
-        elif saved.is_conflict:
-            kept.base = await self._file.text()
         return saved
 
     async def save(self, text: str, *, etag: str, by: str) -> Saved:

@@ -112,7 +112,7 @@ class ConfigurationRoutes:
     async def save(self, request: web.Request) -> web.Response:
         """Save a draft and put it into effect."""
         fields = await read_form(request)
-        saved = await self._view.save_draft(fields.get("id", ""), by=_asked_by(request))
+        saved = await self._view.save_draft(fields.get("id", ""), by=_asked_by(request), over=fields.get("over", ""))
         if saved.problem is None:
             return redirect(f"{PAGE}#changed")
         draft = await self._draft(fields.get("id", ""))
