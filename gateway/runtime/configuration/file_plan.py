@@ -152,7 +152,7 @@ def _gone(live: Mapping[str, Sequence[str]]) -> str:
 
 
 def _field_changes(old: AdapterSettings, new: AdapterSettings) -> Iterator[tuple[str, str, str]]:
-    """Yield the keys of an entry that differ; of lists, the items."""
+    """Yield the keys of an entry that differ, with their values before and after."""
     if type(old) is not type(new):
         yield "type", old.type, new.type
         return
@@ -161,19 +161,39 @@ def _field_changes(old: AdapterSettings, new: AdapterSettings) -> Iterator[tuple
         if before == after:
             continue
         if isinstance(before, tuple) and isinstance(after, tuple):
-            gone, fresh = _only_in(before, after), _only_in(after, before)
-            if gone or fresh:
-                yield key, _shown_items(key, gone), _shown_items(key, fresh)
-                continue
-        yield key, _shown(key, before), _shown(key, after)
+            yield key, _shown_items(key, before, after), _shown_items(key, after, before)
+        else:
+            yield key, _shown(key, before), _shown(key, after)
 
 
-def _only_in(one: Iterable[object], other: Sequence[object]) -> list[object]:
-    return [item for item in one if item not in other]
+def _shown_items(key: str, items: Sequence[object], others: Sequence[object]) -> str:
+    """Return a list as a whole; of a long one, first the items that the other one has not, and as many more as there is room."""
+    whole = ", ".join(_written(key, items))
+    if len(whole) <= SHOWN_LENGTH:
+        return whole
+    own = _written(key, [item for item in items if item not in others])
+    same = _written(key, [item for item in items if item in others])
+    text = ", ".join([*own, *same])
+    return f"{text[: SHOWN_LENGTH - 1]}…"
 
 
-def _shown_items(key: str, items: Iterable[object]) -> str:
-    return _listed([_shown(key, _short(item)) for item in items])
+def _written(key: str, items: Sequence[object]) -> list[str]:
+    """Return the items of a list as a person reads them; numbers that follow each other as `1-8`."""
+    found: list[str] = []
+    for first, last in _runs(items):
+        found += [_shown(key, _short(first))] if last is first else [f"{first}-{last}"]
+    return found
+
+
+def _runs(items: Sequence[object]) -> list[tuple[object, object]]:
+    """Return the first and the last of each run of whole numbers; each other item is a run of its own."""
+    runs: list[tuple[object, object]] = []
+    for item in items:
+        if type(item) is int and runs and runs[-1][1] == item - 1:
+            runs[-1] = runs[-1][0], item
+        else:
+            runs.append((item, item))
+    return runs
 
 
 def _short(item: object) -> object:
