@@ -172,6 +172,8 @@ class ConfigurationFile:
     elsewhere: Mapping[str, str] = ()  # type: ignore[assignment]  # an empty mapping, which nobody changes
     """Keys whose values come from elsewhere -> from where, in words."""
     change: AppliedChange | None = None
+    moves_to: str = ""
+    """The address of this page once the gateway has restarted, where that is another one; its host may stand for every address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

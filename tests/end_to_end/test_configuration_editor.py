@@ -315,6 +315,9 @@ async def test_what_needs_a_new_start_says_so_with_the_new_address_and_takes_eff
         await until(lambda: "status.port" in (running.parts.view._notice or ""))
         status, _, html = await form(running, "/restart")
         assert (status, "restarts with the configuration" in html) == (200, True)
+        there = f"http://127.0.0.1:{unused_tcp_port}/configuration"
+        assert f'data-new="{there}"' in html
+        assert f'<a href="{there}">' in html
         await until(lambda: running.ended == ["its configuration was changed on the page"])
     async with gateway(restart) as running:
         assert running.parts.page.server.address.endswith(f":{unused_tcp_port}")

@@ -47,6 +47,7 @@ class FakeConfiguration:
         self.problem = self.fix = None
         self.change = None
         self.restart_keys = ()
+        self.moves_to = ""
         self.save_problem = None
 
     async def file(self):
@@ -54,7 +55,7 @@ class FakeConfiguration:
             name="/etc/xyte-gateway/gateway.toml", text=self.text, etag="tag-1", has_secrets=True, problem=self.problem,
             fix=self.fix or "", can_undo=True, undo_lines=CHANGED_LINES,
             restart_keys=self.restart_keys,
-            elsewhere={"cloud.entry_url": "the environment variable XYTE_GATEWAY__CLOUD__ENTRY_URL"}, change=self.change,
+            elsewhere={"cloud.entry_url": "the environment variable XYTE_GATEWAY__CLOUD__ENTRY_URL"}, change=self.change, moves_to=self.moves_to,
         )  # fmt: skip
 
     async def check(self, text, *, etag="", plans=True):

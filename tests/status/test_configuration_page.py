@@ -216,3 +216,21 @@ async def test_a_new_table_offers_to_add_what_belongs_in_it_and_keeps_what_was_e
         assert answer.status == 303
         assert parse_qs(urlsplit(answer.headers["Location"]).query) == {"at": [wanted], "draft": ["draft-1"]}
     assert view.configuration.answers == {"entry_url": "y"}
+
+
+@pytest.mark.parametrize(
+    ("moves_to", "link"),
+    [
+        ("http://127.0.0.1:8443", "http://127.0.0.1:8443/configuration"),
+        ("https://0.0.0.0:8443", "https://localhost:8443/configuration"),
+        ("http://[::]:8443", "http://localhost:8443/configuration"),
+        ("http://[fd00::1]:8443", "http://[fd00::1]:8443/configuration"),
+    ],
+)
+async def test_a_page_that_moves_leads_to_its_new_address(page, view, moves_to, link):
+    view.configuration.moves_to = moves_to
+    headers = {"Host": f"localhost:{page.http._base_url.port}"}
+    status, html = await post(page, "restart", {}, **headers)
+    assert status == 200
+    assert f'data-new="{link}"' in html
+    assert f'<a href="{link}">' in html

@@ -16,7 +16,7 @@ from gateway.errors import ConfigurationRejected
 from gateway.runtime.configuration.after_change import ExpectedBuses, HubWatch, Watch, watch
 from gateway.runtime.configuration.editable_file import EditableFile
 from gateway.runtime.configuration.file_drafts import CHANGED, HAS_MISTAKES
-from gateway.runtime.configuration.file_plan import FieldNow, changed_entries, planned_parts
+from gateway.runtime.configuration.file_plan import FieldNow, changed_entries, moves_to, planned_parts
 from gateway.runtime.configuration.file_text import Checked, Unreadable
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.configuration.live_part import live_part
@@ -77,6 +77,11 @@ class FileChanges:
         """What was saved and counts once the gateway has restarted."""
         self.in_use = FileInUse()
         """Tells the watch over the file what is in effect."""
+
+    @property
+    def moves_to(self) -> str:
+        """The address to which the page moves with the restart, with what is saved; empty where it stays."""
+        return moves_to(self._own.base, self._saved)
 
     async def run(self) -> None:
         """Watch after the gateway has restarted with another configuration, until cancelled."""

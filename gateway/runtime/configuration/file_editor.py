@@ -105,6 +105,7 @@ class FileEditor:
             restart_keys=self._changes.restart_keys,
             elsewhere=self._elsewhere(),
             change=change,
+            moves_to=self._changes.moves_to,
         )
 
     def _elsewhere(self) -> Mapping[str, str]:

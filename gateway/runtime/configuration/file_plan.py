@@ -87,11 +87,24 @@ def plan_warnings(old: Configuration, new: Configuration, address: str) -> Itera
         yield "No bus is left: the gateway reads no device any more."
 
 
-def address_of(status: StatusSection) -> str:
-    """Return the address of the page under these settings."""
+def moves_to(old: Configuration, new: Configuration) -> str:
+    """Return the address to which the page moves with a restart; empty where it stays, is closed or takes any free port."""
+    before, after = old.settings.status, new.settings.status
+    if not after.enabled or not after.port or url_of(before) == url_of(after):
+        return ""
+    return url_of(after)
+
+
+def url_of(status: StatusSection) -> str:
+    """Return where the page listens under these settings, as an URL."""
     host = f"[{status.host}]" if ":" in status.host else status.host
+    return f"{'http' if status.certificate is None else 'https'}://{host}:{status.port}"
+
+
+def address_of(status: StatusSection) -> str:
+    """Return the address of the page under these settings, in words."""
     place = f"port {status.port} of every address of this machine" if status.host in ("0.0.0.0", "::") else ""  # noqa: S104 - a name
-    return place or f"{'http' if status.certificate is None else 'https'}://{host}:{status.port}"
+    return place or url_of(status)
 
 
 def _note(place: tuple[str, ...]) -> str:

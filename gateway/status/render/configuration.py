@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from gateway.status.configuration_view import TextMistake, TrialState
+from gateway.status.hosts import local_host_for
 
 LINES_AROUND: Final = 1
 
@@ -70,6 +72,16 @@ def place_of(text: str) -> tuple[str | int, ...]:
         is_index = step.startswith(NUMBER) and number.isascii() and number.isdigit() and len(number) < 6
         place.append(int(number) if is_index else step.replace("~1", "/").replace("~0", "~"))
     return tuple(place)
+
+
+def address_for(moves_to: str, host: str) -> str:
+    """Return the address of a page that moves, for a browser that has reached it under this host."""
+    if not moves_to:
+        return ""
+    address = urlsplit(moves_to)
+    if address.hostname is not None and local_host_for(address.hostname) != address.hostname:
+        address = address._replace(netloc=f"{f'[{host}]' if ':' in host else host}:{address.port}")
+    return address._replace(path="/configuration").geturl()
 
 
 def written_place(place: tuple[str | int, ...]) -> str:

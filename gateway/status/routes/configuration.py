@@ -21,7 +21,7 @@ from gateway.status.configuration_view import (
 )
 from gateway.status.declared_routes import DeclaredRoute, get, post
 from gateway.status.languages.texts import gettext, gettext_noop
-from gateway.status.render.configuration import TRIAL_MARKS, lines_near, without_line, written_place
+from gateway.status.render.configuration import TRIAL_MARKS, address_for, lines_near, without_line, written_place
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
@@ -162,11 +162,13 @@ class ConfigurationRoutes:
             sections = await self._view.sections()
         except NotEditable:
             sections = ()  # the page says why
+        file = await self._view.file()
         return await self.respond(
             request,
             "configuration",
             status,
-            file=await self._view.file(),
+            file=file,
+            new_address=address_for(file.moves_to, request.url.host or ""),
             problem=problem,
             step=step,
             run_id=self._run_id(),
