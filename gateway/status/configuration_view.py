@@ -131,6 +131,8 @@ class ConfigurationDraft:
     is_trying: bool
     theirs: Sequence[DiffLine] = ()
     """What has changed in the file since it was begun."""
+    is_merged: bool = False
+    """Whether the answers of a form went into the file as others have changed it meanwhile, in other tables."""
     over: str = ""
     """Names the text of the file that it would replace, where it is outdated: who saves it has seen that text."""
 
@@ -173,7 +175,7 @@ class ConfigurationFile:
     """Keys whose values come from elsewhere -> from where, in words."""
     change: AppliedChange | None = None
     moves_to: str = ""
-    """The address of this page once the gateway has restarted, where that is another one; its host may stand for every address."""
+    """The address of this page once the gateway has restarted, if that is another one; its host may stand for every address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -385,6 +385,46 @@ async def test_a_value_is_changed_in_a_form_and_comments_and_secrets_of_the_file
         assert (base.telemetry_every, base.may.value) == (timedelta(seconds=9), "observe")
 
 
+async def test_answers_of_a_form_go_into_the_file_as_another_person_has_changed_it_elsewhere(gateway, site):
+    async with gateway() as running:
+        _, hidden = await form_of(running, "cloud")
+        before = await read(running)
+        assert (await put(running, before["text"].replace("by the door", "by the gate"), before["etag"]))[0] == 200
+        status, url, html = await form(running, "/form", at="cloud", **hidden, **{"f.telemetry_every": "9"})
+        assert (status, "changed other parts of the file" in html, "by the gate" in html) == (200, True, True)
+        assert (await form(running, "/draft/save", id=re.search(r"id=([\w-]+)", url)[1]))[0] == 200
+        written = site.file.read_text()
+        assert ("by the gate" in written, "telemetry_every = 9" in written) == (True, True)
+
+
+@pytest.mark.parametrize("at", ["cloud", "adapter/#2"])
+async def test_answers_for_a_table_that_another_person_has_changed_are_kept_beside_their_changes(gateway, site, at):
+    third = LineAdapter.on(SyntheticBus([], label="3"))
+    site.adapters["further"] = third
+    async with gateway() as running:
+        kind = {"kind": "further"} if at != "cloud" else {}
+        _, hidden = await form_of(running, at, **kind)
+        before = await read(running)
+        theirs = before["text"].replace("telemetry_every = 5", "telemetry_every = 7")
+        theirs += '\n[[adapter]]\ntype = "further"\nname = "of-them"\n'
+        assert (await put(running, theirs, before["etag"]))[0] == 200
+        answers = {"f.telemetry_every": "9"} if at == "cloud" else {"f.name": "of-me", "f.gain": "2"}
+        status, _, html = await form(running, "/form", at=at, **hidden, **kind, **answers)
+        plain = re.sub(r"<[^>]+>", "", html)
+        assert status == 200
+        for words in ("Their changes", "of-them", "Save over it", "telemetry_every = 9" if at == "cloud" else "of-me"):
+            assert words in plain, words
+        assert "telemetry_every = 7" in site.file.read_text()
+
+
+async def test_answers_stay_in_the_form_where_nobody_knows_any_more_what_it_was_made_from(gateway):
+    async with gateway() as running:
+        fields = {"at": "cloud", "etag": "of an earlier run", "f.telemetry_every": "9"}
+        status, _, html = await form(running, "/form", **fields)
+        assert (status, 'role="alert"' in html, 'value="9"' in html) == (409, True, True)
+        assert "The file has changed since" in html
+
+
 async def test_a_secret_is_entered_in_a_form_and_never_shown(gateway, site):
     async with gateway() as running:
         html, hidden = await form_of(running, "notify")

@@ -39,6 +39,8 @@ class Draft:
     base: str
     """What the file said when it was begun."""
     checked: Checked
+    merged_from: str | None = None
+    """What the file said when the form was opened whose answers went into a later text; `None` where that is the same."""
     trials: BusTrials | None = None
     plan: tuple[str, Configuration, ConfigurationPlan] | None = None
     """The latest plan, with the text and the configuration in effect that it compares with."""
@@ -108,16 +110,20 @@ class FileDrafts:
         checked = await self._file.check_edited(text, begun_with)
         return await self._keep_checked(checked, draft, begun_with=begun_with)
 
-    async def keep(self, text: str, draft: str | None, *, begun_with: str) -> ConfigurationDraft:
+    async def keep(self, text: str, draft: str | None, *, begun_with: str, merged_from: str | None = None) -> ConfigurationDraft:
         """Keep a text with its secrets as that of a draft."""
-        return await self._keep_checked(await asyncio.to_thread(self._file.check, text), draft, begun_with=begun_with)
+        checked = await asyncio.to_thread(self._file.check, text)
+        return await self._keep_checked(checked, draft, begun_with=begun_with, merged_from=merged_from)
 
-    async def _keep_checked(self, checked: Checked, draft: str | None, *, begun_with: str) -> ConfigurationDraft:
+    async def _keep_checked(
+        self, checked: Checked, draft: str | None, *, begun_with: str, merged_from: str | None = None
+    ) -> ConfigurationDraft:
         kept = None if draft is None else self._drafts.pop(draft, None)
         if kept is None:
             kept = Draft(id=secrets.token_urlsafe(9), base=begun_with, checked=checked)
         await kept.end_trials()
         kept.checked, kept.trials, kept.plan = checked, None, None
+        kept.merged_from = merged_from or kept.merged_from
         self._drafts[kept.id] = kept
         while len(self._drafts) > MOST_DRAFTS:
             self._drafts.pop(next(iter(self._drafts)))
@@ -163,6 +169,18 @@ class FileDrafts:
             raise NotEditable(CHANGED)
         return text
 
+    async def texts_of_form(self, draft: str | None, etag: str) -> tuple[str, str]:
+        """Return the text that a form was made from, and what the draft, or the file without it, says now.
+
+        Raises:
+            NotEditable: what it was made from is not known any more.
+        """
+        now, _ = await self.text_of(draft)
+        formed = now if stamp_of(now) == etag else self._texts.get(etag)
+        if formed is None:
+            raise NotEditable(CHANGED)
+        return formed, now
+
     async def shown(self, draft: Draft, *, plans: bool = True) -> ConfigurationDraft:
         """Return a draft as a page shows it: without secrets, compared with the file as it is now."""
         now = await self._file.text()
@@ -179,7 +197,10 @@ class FileDrafts:
             warnings=checked.warnings,
             trials=() if draft.trials is None else draft.trials.shown,
             is_trying=draft.trials is not None and draft.trials.is_running,
-            theirs=await asyncio.to_thread(self._file.difference, draft.base, now) if is_outdated and draft.base else (),
+            theirs=()
+            if (before := _before_theirs(draft, now)) is None
+            else await asyncio.to_thread(self._file.difference, before, now),
+            is_merged=not is_outdated and draft.merged_from is not None,
         )
 
     async def _plan(self, draft: Draft, now: str) -> ConfigurationPlan | None:
@@ -213,3 +234,8 @@ class FileDrafts:
             if bus in names:
                 names[bus].append(self._registry.name_of(key) or key)
         return FieldNow(buses=names)
+
+
+def _before_theirs(draft: Draft, now: str) -> str | None:
+    """Return what the file said before others changed it, while a draft was made; `None` where none is known."""
+    return (draft.base or None) if now != draft.base else draft.merged_from

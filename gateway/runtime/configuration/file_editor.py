@@ -15,7 +15,7 @@ from gateway.config.writing import why_unwritable
 from gateway.runtime.configuration.editable_file import EditableFile
 from gateway.runtime.configuration.file_changes import FileChanges
 from gateway.runtime.configuration.file_drafts import CHANGED, NO_DRAFT, FileDrafts
-from gateway.runtime.configuration.file_forms import FileForms
+from gateway.runtime.configuration.file_forms import FileForms, same_table
 from gateway.runtime.configuration.file_text import Unreadable, stamp_of
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.file_watch import FileInUse
@@ -165,11 +165,18 @@ class FileEditor:
         self, at: Sequence[str | int], answers: Mapping[str, str], *, draft: str | None, etag: str, kind: str = ""
     ) -> ConfigurationDraft | Mapping[str, str]:
         """Change a table by the answers of its form."""
-        text = await self._drafts.named_text(draft, etag)
+        formed, text = await self._drafts.texts_of_form(draft, etag)
+        is_elsewhere = text != formed and await self._in_forms(lambda: same_table(formed, text, tuple(at)))
+        if text != formed and not is_elsewhere and self._drafts.find(draft) is not None:
+            raise NotEditable(CHANGED)  # in another window of the same draft
+        begun_with = text if is_elsewhere else formed
         elsewhere = self._elsewhere()
         given = {key: answer for key, answer in answers.items() if dotted((*at, key)) not in elsewhere}
-        changed, problems = await self._in_forms(lambda: self._forms.filled_in(text, tuple(at), given, kind))
-        return problems or await self._drafts.keep(changed, draft, begun_with=text)
+        changed, problems = await self._in_forms(lambda: self._forms.filled_in(begun_with, tuple(at), given, kind))
+        if problems:
+            return problems
+        merged_from = formed if is_elsewhere else None
+        return await self._drafts.keep(changed, draft, begun_with=begun_with, merged_from=merged_from)
 
     async def remove(self, at: Sequence[str | int], *, draft: str | None, etag: str) -> ConfigurationDraft:
         """Remove a table from a list."""

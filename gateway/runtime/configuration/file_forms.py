@@ -23,6 +23,15 @@ NAMING: Final = ("name", "host", "port", "address", "called", "profile")
 TABLES: Final = (FieldKind.TABLE, FieldKind.TABLES, FieldKind.NAMED_TABLES)
 
 
+def same_table(one: str, other: str, place: Place) -> bool:
+    """Return whether two texts say the same at a place.
+
+    Raises:
+        NotEditable: one of them is no TOML.
+    """
+    return bool(EditedToml(one).value(place) == EditedToml(other).value(place))
+
+
 class FileForms:
     """The forms of a configuration.
 

@@ -50,7 +50,7 @@ class ConfigurationForms:
         try:
             done = await self._view.fill_in(place, _answers(fields), draft=draft, etag=fields.get("etag", ""), kind=kind)
         except NotEditable as error:
-            return await self._page.overview(request, problem=str(error), status=409)
+            return await self._show_again(request, place, draft, kind, problem=str(error), entered=_answers(fields))
         if not isinstance(done, ConfigurationDraft):
             return await self._show(request, place, draft, kind, done, entered=_answers(fields))
         then = place_of(fields.get("then", ""))
@@ -62,6 +62,24 @@ class ConfigurationForms:
         above = next((place[:end] for end in range(len(place) - 1, 1, -1) if not isinstance(place[end - 1], str)), ())
         back = f"{FORM}?{urlencode({'at': written_place(above), 'draft': done.id})}" if above and len(place) > len(above) else ""
         return redirect(back or f"{DRAFT}?id={quote(done.id)}")
+
+    async def _show_again(
+        self,
+        request: web.Request,
+        place: tuple[str | int, ...],
+        draft: str | None,
+        kind: str,
+        *,
+        problem: str,
+        entered: Mapping[str, str],
+    ) -> web.Response:
+        """Respond with the form of the present text and what was entered; with the overview where there is none."""
+        try:
+            shown = await self._show(request, place, draft, kind, {"": problem}, entered=entered)
+        except web.HTTPNotFound:
+            return await self._page.overview(request, problem=problem, status=409)
+        shown.set_status(409)
+        return shown
 
     async def remove(self, request: web.Request) -> web.Response:
         """Remove a table from a list, and go back to it."""
