@@ -70,7 +70,7 @@ from gateway.runtime.notify.notifier import Notifier, channels_of
 from gateway.runtime.observations import ObservationKeeper
 from gateway.runtime.own_commands.build import CloudWay, Diagnosis, build_own_commands, dump_collector
 from gateway.runtime.own_telemetry import NOT_REGISTERED, own_telemetry
-from gateway.runtime.page import build_page
+from gateway.runtime.page import address_notice, build_page
 from gateway.runtime.parts import CloudParts, FieldParts, StatusPage, Timing
 from gateway.runtime.restart import Restart
 from gateway.runtime.restores import Restores
@@ -207,7 +207,13 @@ async def build(
             address=lambda: "" if page is None else page.server.address,
         )  # fmt: skip
         view.restores = Restores(state, restart, most_bytes=most_upload_bytes(settings))
-        page = None if history is None or kept_values is None else build_page(configuration, state, view, history, kept_values)
+        former, restart.former_page = restart.former_page, None
+        page = (
+            None
+            if history is None or kept_values is None
+            else build_page(configuration, state, view, history, kept_values, former=former)
+        )
+        view.address_notice = lambda: address_notice(page, configuration)
         yield Gateway(
             configuration=configuration, own_configuration=own, editor=editor, timing=timing, state=state, field=field,
             cloud=cloud, watch=watch, notifier=notifier, view=view, page=page, restart=restart, offers=offers,

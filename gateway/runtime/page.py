@@ -13,15 +13,21 @@ from gateway.status.auth.token_command import sign_in_help
 from gateway.status.auth.token_file import load_or_create_token, token_file
 from gateway.status.history import History
 from gateway.status.kept_values import KeptValues
-from gateway.status.listening.endpoint import endpoint_of
+from gateway.status.listening.endpoint import FormerAddress, endpoint_of
 from gateway.status.server import StatusServer
 from gateway.status.view import View
 
 
 def build_page(
-    configuration: Configuration, state: StateParts, view: View, history: History, kept_values: KeptValues
+    configuration: Configuration,
+    state: StateParts,
+    view: View,
+    history: History,
+    kept_values: KeptValues,
+    *,
+    former: FormerAddress | None = None,
 ) -> StatusPage:
-    """Return the status page with its tokens."""
+    """Return the status page with its tokens; `former` is where it was before its address was changed."""
     settings = configuration.settings
     section = settings.status
     tokens = load_or_create_token(token_file(settings.store.path))
@@ -32,9 +38,18 @@ def build_page(
         view,
         history,
         auth,
-        endpoint=endpoint_of(section, settings.store.path),
+        endpoint=endpoint_of(section, settings.store.path, former),
         hub_gone_limit=section.hub_gone_limit,
         kept_values=kept_values,
         sign_in_help=sign_in_help(settings.gateway.name, configuration.file),
     )
     return StatusPage(server=server, history=history, kept_values=kept_values, tokens=tokens)
+
+
+def address_notice(page: StatusPage | None, configuration: Configuration) -> str | None:
+    """Return that the page is not at the address that it was given; `None` where it is."""
+    why = None if page is None else page.server.why_at_former_address
+    if why is None:
+        return None
+    status = configuration.settings.status
+    return f"this page is at its former address, since it cannot be served at port {status.port} of {status.host}: {why}"

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from gateway.status.listening.endpoint import FormerAddress
+
 EXIT_RESTART = 75
 """The exit code of a process that wants to be started again: neither success nor 2, after which systemd does not restart it."""
 
@@ -51,6 +53,8 @@ class Restart:
         """What has changed, in words."""
         self.expected: ExpectedState | None = None
         """What worked before the configuration was changed, for the gateway that is built anew."""
+        self.former_page: FormerAddress | None = None
+        """Where the page was before its address was changed, for the gateway that is built anew."""
         self.why = ""
         """Who asked for it, in words."""
 

@@ -77,6 +77,8 @@ class GatewayView(Retries):
         self._examine = examine
         self._started_at = datetime.now(UTC)
         self._notice: str | None = None
+        self.address_notice: Callable[[], str | None] = lambda: None
+        """Returns that the page is not at the address that it was given; `None` where it is."""
         self._watchdog = watchdog
         self._children = ChildSummaries(state.registry, field)
         self._intervals = ValueIntervals(state.registry, field.fleet)
@@ -141,7 +143,7 @@ class GatewayView(Retries):
 
     def _notices(self) -> str | None:
         stall = None if self._watchdog is None else self._watchdog.notice
-        notices = [text for text in (self._notice, stall, *self._field.intake.notices) if text]
+        notices = [text for text in (self._notice, self.address_notice(), stall, *self._field.intake.notices) if text]
         return ". ".join(f"{text[:1].upper()}{text[1:]}" for text in notices) or None
 
     async def store_problem(self) -> str | None:

@@ -69,6 +69,8 @@ class BaseServer:
         self._gateway_name = sign_in_help.gateway
         self.listens = asyncio.Event()
         """Set once the page can be reached."""
+        self.why_at_former_address: str | None = None
+        """Why the page is where it was before its address was changed; `None` where it is at the one that was asked for."""
         self.address = ""
         """The URL of the page, once it can be reached."""
         self._connections = Connections(most_connections(), shares_all=lambda client: is_in(client, endpoint.trusted_proxies))
@@ -116,14 +118,14 @@ class BaseServer:
         )
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
-        sockets = await self._bind()
+        host, sockets = await self._bind()
         server = runner.server
         if server is None:  # it was set up above
             raise RuntimeError("the server of the page has ended")
         certificate = self._endpoint.certificate
         tls = None if certificate is None else certificate.context
         await stack.enter_async_context(Listener(self._connections, server, self._work, tls=tls).serving(sockets))
-        host, port = self._endpoint.host, sockets[0].getsockname()[1]
+        port = sockets[0].getsockname()[1]
         self.address = f"{'http' if certificate is None else 'https'}://{f'[{host}]' if ':' in host else host}:{port}"
         self.listens.set()
         if local_host_for(host) == host:
@@ -131,8 +133,10 @@ class BaseServer:
         else:
             log.info("the status page is at port %d of every address of this machine", port)
 
-    async def _bind(self) -> Sockets:
-        """Return the sockets of the page, as soon as its address is free and its certificate can be used.
+    async def _bind(self) -> tuple[str, Sockets]:
+        """Return the host and the sockets of the page, as soon as its address is free and its certificate can be used.
+
+        Where its address was changed and cannot be bound, they are those of the former one: a page is there to change it back.
 
         It is never served without the certificate that was asked for.
         """
@@ -142,17 +146,32 @@ class BaseServer:
             try:
                 if certificate is not None:
                     certificate.load()
-                return await bind(host, port)
+                return host, await bind(host, port)
             except (
                 OSError,
                 UnicodeError,
                 CertificateUnusable,
             ) as error:  # UnicodeError: a host name that cannot exist, such as "a..b"
+                former = None if isinstance(error, CertificateUnusable) else await self._bind_former()
+                if former is not None:
+                    self.why_at_former_address = getattr(error, "strerror", None) or str(error)
+                    text = "the status page cannot be served at %s port %d, and stays at its former address: %s"
+                    log.warning(text, host, port, error)
+                    return former
                 if not is_logged:
                     who = await self._who_is_there(error)
                     log.error("the status page cannot be served at %s port %d: %s%s", host, port, error, who)  # noqa: TRY400 - says all
                 is_logged = True
                 await asyncio.sleep(BIND_RETRY_SECONDS)
+
+    async def _bind_former(self) -> tuple[str, Sockets] | None:
+        former = self._endpoint.former
+        if former is None:
+            return None
+        try:
+            return former.host, await bind(former.host, former.port)
+        except OSError:
+            return None
 
     async def _who_is_there(self, error: Exception) -> str:
         """Return who has the port, as the end of a sentence; nothing where it is not taken."""

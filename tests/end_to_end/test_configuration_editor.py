@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import re
+import socket
 import stat
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -327,6 +328,38 @@ async def test_what_needs_a_new_start_says_so_with_the_new_address_and_takes_eff
         assert (await read(running))["can_undo"]
 
 
+@pytest.mark.parametrize("taken", ["port", "host"])
+async def test_a_page_that_cannot_be_served_at_its_new_address_is_said_before_and_stays_at_the_former_one(gateway, site, taken):
+    restart = Restart()
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        section = f"port = {port}" if taken == "port" else 'port = 0\nhost = "192.0.2.7"'
+        async with gateway(restart) as running:
+            before, address = await read(running), running.parts.page.server.address
+            text = before["text"].replace("port = 0", section)
+            async with running.http.post("/api/v1/configuration/plan", json={"text": text}) as answer:
+                cautions = (await answer.json())["cautions"]
+            why = "Address already in use" if taken == "port" else "Cannot assign requested address"
+            assert "The page cannot be served at" in cautions[0]
+            assert why in cautions[0]
+            assert (await put(running, text, before["etag"]))[0] == 200
+            running.editor.begin_anew(by="a test")
+        async with gateway(restart) as running:
+            served = running.parts.page.server
+            assert served.address == address
+            notice = (await running.parts.view.snapshot()).gateway.notice
+            assert "is at its former address" in notice
+            assert why in notice
+
+
+async def test_a_page_that_keeps_its_port_is_no_obstacle_to_itself(gateway):
+    async with gateway() as running:
+        before, port = await read(running), running.parts.page.server.address.rpartition(":")[2]
+        text = before["text"].replace("port = 0", f"port = {port}")
+        async with running.http.post("/api/v1/configuration/plan", json={"text": text}) as answer:
+            assert not any("cannot be served" in one for one in (await answer.json())["cautions"])
+
+
 async def test_a_page_that_would_be_closed_is_said_before(gateway):
     async with gateway() as running:
         before = await read(running)
@@ -413,7 +446,7 @@ async def test_answers_for_a_table_that_another_person_has_changed_are_kept_besi
         plain = re.sub(r"<[^>]+>", "", html)
         assert status == 200
         for words in ("Their changes", "of-them", "Save over it", "telemetry_every = 9" if at == "cloud" else "of-me"):
-            assert words in plain, words
+            assert words in html + plain, words
         assert "telemetry_every = 7" in site.file.read_text()
 
 

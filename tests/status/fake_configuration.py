@@ -55,7 +55,8 @@ class FakeConfiguration:
             name="/etc/xyte-gateway/gateway.toml", text=self.text, etag="tag-1", has_secrets=True, problem=self.problem,
             fix=self.fix or "", can_undo=True, undo_lines=CHANGED_LINES,
             restart_keys=self.restart_keys,
-            elsewhere={"cloud.entry_url": "the environment variable XYTE_GATEWAY__CLOUD__ENTRY_URL"}, change=self.change, moves_to=self.moves_to,
+            elsewhere={"cloud.entry_url": "the environment variable XYTE_GATEWAY__CLOUD__ENTRY_URL"},
+            change=self.change, moves_to=self.moves_to,
         )  # fmt: skip
 
     async def check(self, text, *, etag="", plans=True):

@@ -18,6 +18,7 @@ from gateway.runtime.configuration.file_plan import FieldNow, changed_entries, p
 from gateway.runtime.configuration.file_text import Checked, stamp_of
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
 from gateway.runtime.configuration.live_part import live_part
+from gateway.runtime.configuration.page_address import why_not_served
 from gateway.runtime.parts import FieldParts
 from gateway.state.registry import Registry
 from gateway.status.configuration_view import ConfigurationDraft, ConfigurationPlan, NotEditable, TextMistake
@@ -216,9 +217,14 @@ class FileDrafts:
         entries = changed_entries(old, new)
         found = await asyncio.gather(*(buses_of(entry, self._adapters[entry.type]) for entry in entries))
         labels = {entry.entry: buses for entry, buses in zip(entries, found, strict=True)}
+        unserved = await why_not_served(old.settings.status, new.settings.status, self._address())
         return ConfigurationPlan(
             parts=planned_parts(old, new, self._field_now(), labels),
-            warnings=[*plan_warnings(old, new, self._address()), *self._cloud_warnings(new)],
+            warnings=[
+                *([unserved] if unserved else []),
+                *plan_warnings(old, new, self._address()),
+                *self._cloud_warnings(new),
+            ],
             lines=await asyncio.to_thread(self._file.difference, before, after),
         )
 

@@ -18,6 +18,7 @@ from gateway.runtime.configuration.file_drafts import CHANGED, NO_DRAFT, FileDra
 from gateway.runtime.configuration.file_forms import FileForms, same_table
 from gateway.runtime.configuration.file_text import Unreadable, stamp_of
 from gateway.runtime.configuration.gateway_target import GatewayConfiguration
+from gateway.runtime.configuration.page_address import former_page
 from gateway.runtime.file_watch import FileInUse
 from gateway.runtime.parts import CloudParts, FieldParts
 from gateway.runtime.restart import Restart
@@ -62,6 +63,8 @@ class FileEditor:
         address: Callable[[], str],
     ) -> None:
         self._own = own
+        self._restart = restart
+        self._address = address
         self._file = EditableFile(own.base.file, adapters)
         self._forms = FileForms(adapters, self._file.secret_names)
         self._drafts = FileDrafts(self._file, own, adapters, field=field, registry=state.registry, address=address)
@@ -222,4 +225,5 @@ class FileEditor:
 
     def begin_anew(self, *, by: str) -> None:
         """Build the gateway anew in this process, with the configuration as it was saved."""
+        self._restart.former_page = former_page(self._own.base.settings.status, self._address())
         self._changes.begin_anew(by=by)

@@ -225,6 +225,10 @@ CONFIGURATION: dict[str, tuple[str, ...]] = {
         ),
         "This page moves when the gateway restarts: from {old} to {new}.",
     ),
+    "gateway/runtime/configuration/page_address.py": (
+        "The page cannot be served at port {port} of {host}: {text}. It would stay at its former address.",
+    ),
+    "gateway/runtime/page.py": ("this page is at its former address, since it cannot be served at port {port} of {host}: {why}",),
     "gateway/runtime/configuration/file_text.py": (
         "Edit it with an editor on its machine",
         "Enter the value itself, or remove the mask",
