@@ -14,8 +14,8 @@ from gateway.runtime.diagnostics.contents import DumpCollector
 from gateway.runtime.restart import NOT_STARTED_AGAIN, Restart
 from gateway.state.history.timeline import EventKind
 from gateway.state.recovery.backups import write_backup
-from gateway.status.acting import with_asker
 from gateway.status.maintenance_view import BackupFile, Bundle
+from gateway.status.requester_context import with_asker
 
 ASKED_FOR: Final = "a restart was asked for on the page or by its API"
 

@@ -29,12 +29,12 @@ from gateway.state.history.timeline import TimelineEvent, TimelineFilter
 from gateway.state.parts import StateParts
 from gateway.state.records import Decision
 from gateway.state.recovery.hardware_question import IdentityDecision
-from gateway.status.acting import asked_by
 from gateway.status.buses_view import BusDetails
 from gateway.status.configuration_view import ConfigurationView
 from gateway.status.logs_view import LogsView
 from gateway.status.maintenance_view import MaintenanceView, RestoreView
 from gateway.status.notifications_view import NotificationsView
+from gateway.status.requester_context import asked_by
 from gateway.status.snapshot import ChildDetails, Snapshot
 from gateway.status.update_intervals import UpdateIntervals
 

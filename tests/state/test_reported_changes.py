@@ -8,8 +8,8 @@ from pydantic import SecretStr
 
 from gateway.models import LicenceChange
 from gateway.state.command_ledger import CommandLedger, LedgerEntry, Outcome
-from gateway.state.history.askers import KEPT_FOR, MOST_KEPT, Askers
 from gateway.state.history.history_file import HistoryFile
+from gateway.state.history.recent_requesters import KEPT_FOR, MOST_KEPT, RecentRequesters
 from gateway.state.history.reported import recording_licences, recording_outcomes, recording_starts
 from gateway.state.history.timeline import Timeline, TimelineFilter
 from gateway.state.licences import LicenceKeeper, LicenceRecord, LicenceState
@@ -81,7 +81,7 @@ async def test_a_licence_is_told_at_each_change_and_its_content_never(site):
 
 def test_who_asked_is_known_for_a_moment_and_in_bounds():
     now = [AT]
-    askers = Askers(lambda: now[0])
+    askers = RecentRequesters(lambda: now[0])
     askers.note("c1", "by the token office")
     assert askers.of("c1") == "by the token office"
     assert askers.of("c2") is None

@@ -8,8 +8,8 @@ from playwright.async_api import async_playwright
 
 from gateway.causes import Cause
 from gateway.models import Reach
-from gateway.status.acting import asked_by
 from gateway.status.model import encode_id
+from gateway.status.requester_context import asked_by
 from gateway.status.retry_view import TryOutcome
 from gateway.status.snapshot import HubContact
 

@@ -14,9 +14,9 @@ from gateway.state.history.timeline import EventKind, Timeline
 from gateway.state.records import ChildRequest, Decision, Request
 from gateway.state.registry import Registry
 from gateway.state.replacement import replacement
-from gateway.status.acting import asked_by, with_asker
 from gateway.status.device_actions import ActionProblem, AskedOfChild, Problem, Successor
 from gateway.status.model import encode_id
+from gateway.status.requester_context import asked_by, with_asker
 
 NO_SUCH_DEVICE = ActionProblem(kind=Problem.UNKNOWN, error="there is no such device (any more)")
 

@@ -17,8 +17,8 @@ from gateway.field.fleet import Fleet
 from gateway.models import ChildDevice, Found, Reading
 from gateway.state.history.timeline import EventKind, Timeline
 from gateway.state.registry import Registry
-from gateway.status.acting import with_asker
 from gateway.status.device_actions import ActionProblem, FoundFacts, Look, LookKind, LookState, Problem, ReadValue
+from gateway.status.requester_context import with_asker
 from gateway.tasks import closed
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ from gateway.models import ChildDevice
 from gateway.state.database.columns import Unusable, number, optional_text, text
 from gateway.state.database.set_aside import UNREADABLE
 from gateway.state.database.sqlite import Transaction
-from gateway.state.history.askers import Askers
 from gateway.state.history.history_file import HistoryFile
+from gateway.state.history.recent_requesters import RecentRequesters
 
 TEXT_LENGTH: Final = 500
 MOST_EVENTS: Final = 50_000
@@ -164,7 +164,7 @@ class Timeline:
         self._unsaved: list[TimelineEvent] = []
         self._handed_over = 0
         self._is_all_in_memory = True
-        self.askers = Askers(now)
+        self.askers = RecentRequesters(now)
         self._floods: dict[tuple[str, str | None, str | None], _Flood] = {}
         file.add_part(self)
 

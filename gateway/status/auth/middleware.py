@@ -11,7 +11,6 @@ from urllib.parse import quote
 from aiohttp import web
 
 from gateway.errors import GatewayError
-from gateway.status.acting import acting_for
 from gateway.status.auth.access_control import AccessRequest, TokenAuth, is_same_origin
 from gateway.status.auth.wrong_tokens import DELAY_SECONDS
 from gateway.status.declared_routes import Handler
@@ -26,6 +25,7 @@ from gateway.status.listening.protocol import connection_of
 from gateway.status.listening.work_budget import Client, TooMuchWork, WorkBudget
 from gateway.status.operations.operation import ErrorResponse
 from gateway.status.render.templates import Templates
+from gateway.status.requester_context import acting_for
 from gateway.status.rights import Rights, Visitor
 
 log = logging.getLogger(__name__)

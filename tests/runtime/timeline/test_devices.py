@@ -11,8 +11,8 @@ from gateway.state.history.history_file import HistoryFile
 from gateway.state.history.timeline import Timeline, TimelineFilter
 from gateway.state.records import Decision
 from gateway.state.registry import Registry
-from gateway.status.acting import acting_for
 from gateway.status.device_actions import LookKind
+from gateway.status.requester_context import acting_for
 
 FOUND = Found(
     address="7", identity=Identity(IdentityKind.SERIAL_NUMBER, "4711"), name="Meter", profile=None, family="meter",

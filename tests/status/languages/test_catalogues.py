@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
 
 import polib
 import pytest
@@ -65,9 +64,6 @@ NO_SENTENCES = {
 }
 """Names and values of headers, and words of programs, that look like sentences."""
 
-TO_DO = frozenset(Path(__file__).with_name("to_do.txt").read_text().split())
-"""Files whose texts are not marked yet. No name is added here."""
-
 PLACEHOLDER = re.compile(r"%\([a-z_]+\)[a-z]|\{[a-z_]*\}|%%")
 TAG = re.compile(r"</?[a-z]+(?: [a-z-]+=\"[^\"]*\")*>")
 CODE = re.compile(r"`[^`]+`")
@@ -93,18 +89,12 @@ def catalogues():
 
 @pytest.mark.parametrize("name", templates)
 def test_every_text_of_a_template_is_marked(name):
-    if name in TO_DO:
-        assert templates[name], f"{name} is done: take it from the list"
-    else:
-        assert templates[name] == [], "put it into {% trans %} or _(), and run tests/status/languages/update.py"
+    assert templates[name] == [], "put it into {% trans %} or _(), and run tests/status/languages/update.py"
 
 
 @pytest.mark.parametrize(("name", "outside"), sources().items())
 def test_every_sentence_in_the_source_of_the_page_is_marked(name, outside):
-    if name in TO_DO:
-        assert outside, f"{name} is done: take it from the list"
-    else:
-        assert outside == [], "put it into _() or gettext_noop(), and run tests/status/languages/update.py"
+    assert outside == [], "put it into _() or gettext_noop(), and run tests/status/languages/update.py"
 
 
 def test_there_is_a_catalogue_for_each_language_and_no_other():

@@ -7,22 +7,22 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
-_acting: Final[ContextVar[str | None]] = ContextVar("acting", default=None)
+_requester: Final[ContextVar[str | None]] = ContextVar("requester", default=None)
 
 
 @contextmanager
 def acting_for(token_name: str | None) -> Iterator[None]:
     """Run the block on behalf of the holder of this token; `None` for nobody in particular."""
-    before = _acting.set(token_name)
+    before = _requester.set(token_name)
     try:
         yield
     finally:
-        _acting.reset(before)
+        _requester.reset(before)
 
 
 def asked_by() -> str | None:
     """Return who asks for what is done now, to follow what was done: `by the token office`; `None` where that is not known."""
-    name = _acting.get()
+    name = _requester.get()
     return None if name is None else f"by the token {name}"
 
 

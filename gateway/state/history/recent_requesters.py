@@ -12,7 +12,7 @@ KEPT_FOR: Final = timedelta(seconds=30)
 MOST_KEPT: Final = 2_000
 
 
-class Askers:
+class RecentRequesters:
     """Who asked for a change of which device.
 
     Args:
