@@ -151,7 +151,7 @@ async def test_a_save_that_changes_nothing_leaves_the_way_back_alone(gateway, si
         before = await read(running)
         assert (await put(running, before["text"].replace("= 5", "= 7"), before["etag"]))[0] == 200
         copy, now = site.file.with_name("gateway.toml.before"), await read(running)
-        kept, change = copy.read_bytes(), now["change"]
+        kept, changed_at = copy.read_bytes(), now["change"]["at"]
         status, saved = await put(running, now["text"], now["etag"])
         assert (status, saved["etag"]) == (200, now["etag"])
         assert (await put(running, site.file.read_text(), now["etag"]))[0] == 200
@@ -159,7 +159,7 @@ async def test_a_save_that_changes_nothing_leaves_the_way_back_alone(gateway, si
         assert (await form(running, "/draft/save", id=re.search(r"id=([\w-]+)", url)[1]))[0] == 200
         assert copy.read_bytes() == kept
         after = await read(running)
-        assert (after["can_undo"], after["change"]) == (True, change)
+        assert (after["can_undo"], after["change"]["at"]) == (True, changed_at)
 
 
 async def test_an_unchanged_text_puts_into_effect_what_was_edited_elsewhere_and_keeps_the_way_back(gateway, site):
@@ -329,7 +329,9 @@ async def test_what_needs_a_new_start_says_so_with_the_new_address_and_takes_eff
 
 
 @pytest.mark.parametrize("taken", ["port", "host"])
-async def test_a_page_that_cannot_be_served_at_its_new_address_is_said_before_and_stays_at_the_former_one(gateway, site, taken):
+async def test_a_page_that_cannot_be_served_at_its_new_address_is_said_before_and_stays_at_the_former_one(
+    gateway, site, until, taken
+):
     restart = Restart()
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -344,6 +346,7 @@ async def test_a_page_that_cannot_be_served_at_its_new_address_is_said_before_an
             assert why in cautions[0]
             assert (await put(running, text, before["etag"]))[0] == 200
             running.editor.begin_anew(by="a test")
+            await until(lambda: running.ended)
         async with gateway(restart) as running:
             served = running.parts.page.server
             assert served.address == address
