@@ -13,8 +13,8 @@ _spec = importlib.util.spec_from_file_location("virtual_machine", Path(__file__)
 machines = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(machines)
 
-SECONDS = 900
-"""The longest time that one guest may take, on a busy machine; on a quiet one it takes a minute."""
+SECONDS = 1800
+"""The longest time that one guest may take, on a busy machine; on a quiet one it takes one to two minutes."""
 
 
 @pytest.fixture(scope="module")

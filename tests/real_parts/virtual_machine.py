@@ -99,12 +99,11 @@ def run_in_guest(files: Path, folder: Path, command: str, *, modules: tuple[str,
     initial.write_bytes(_initial_file_system(files, init, (*BOOT_MODULES, *modules)))
     line, control = folder / "line", folder / "control"
     qemu = [
-        *("nice", "-n", "5"),  # at 19 it starves on a busy machine, and the kernel gives up waiting for its Bluetooth controller
         *("qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "qemu64", "-smp", "2", "-m", "1200"),
         *("-nographic", "-no-reboot", "-nodefaults", "-nic", "none"),
         *("-kernel", str(kernel), "-initrd", str(initial)),
-        # no_timer_check: on a busy machine the emulated timer is late, and the kernel takes it for broken
-        *("-append", "console=ttyS0 quiet panic=-1 no_timer_check rdinit=/init"),
+        # on a busy machine the emulated timers are late: the kernel would take one for broken, and calibrate the other wrongly
+        *("-append", "console=ttyS0 quiet panic=-1 no_timer_check nolapic_timer clocksource=hpet rdinit=/init"),
         *("-fsdev", "local,id=root,path=/,security_model=none,readonly=on,multidevs=remap"),
         *("-device", "virtio-9p-pci,fsdev=root,mount_tag=machine", "-device", "virtio-rng-pci"),
         *("-serial", "stdio"),
