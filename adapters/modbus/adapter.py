@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from adapters.modbus.bus_facts import facts_of
 from adapters.modbus.client.answer_quality import unreachable
 from adapters.modbus.client.buses import Bus, TcpHost
-from adapters.modbus.client.frame_words import explained
+from adapters.modbus.client.frame_descriptions import explained
 from adapters.modbus.client.link import Link
 from adapters.modbus.client.pdu import FIRST_REGISTER, Request
 from adapters.modbus.client.transport import RetryPolicy, Transport

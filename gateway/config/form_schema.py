@@ -14,7 +14,7 @@ from gateway.config.toml_editing import Place
 
 
 class FieldKind(StrEnum):
-    """How the value of a key is entered."""
+    """A kind of form field, by which the value of a key is entered."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -90,7 +90,7 @@ class ConfigurationSchema:
 
     @property
     def sections(self) -> dict[str, str]:
-        """What each section besides the entries is for, by name."""
+        """The purpose of each section besides the entries, by name."""
         properties = self._settings.schema["properties"]
         return {name: str(one.get("description", "")) for name, one in properties.items() if name != "adapter"}
 

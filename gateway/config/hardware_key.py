@@ -16,7 +16,7 @@ from gateway.config.settings import Settings
 from gateway.errors import SettingsProblem
 
 _OF_FILE: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{15,127}")
-"""What the content of a key file may be: any other file of the machine would be sent to the server as the key."""
+"""Matches the content of a key file, since any other file of the machine would be sent to the server as the key."""
 _MOST_BYTES: Final = 4096
 
 

@@ -43,7 +43,7 @@ class MaskedText:
 
     text: str
     secrets: Mapping[str, str]
-    """What stands in the text now -> what stood there. The mask of a user in a URL has the host behind it."""
+    """Each secret, by the mask that stands in its place. The mask of a user in a URL has the host behind it."""
     names: frozenset[str] = frozenset()
     """Further names of secrets."""
 

@@ -16,7 +16,7 @@ from gateway.url_secrets import MASK
 LINES_AROUND = 2
 MOST_LINES = 2_000
 MOST_WORK: Final = 2_000_000
-"""How many comparisons of lines are made where lines repeat; what is left then counts as replaced."""
+"""The most comparisons of lines that repeat; lines that are left after them count as replaced."""
 
 GAP = "…"
 

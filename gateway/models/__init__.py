@@ -3,7 +3,7 @@
 Import them from here; the files beside this one hold them by subject.
 """
 
-from gateway.models.buses import BusFact, FactSource
+from gateway.models.bus_facts import BusFact, FactSource
 from gateway.models.children import NAME_LENGTH, ChildDevice, PlannedRead, Reach, parse_name
 from gateway.models.commands import Checkpoint, Command, CommandResult, CommandSpec, KnownCommand, NoParameters
 from gateway.models.configuration import PlannedChange

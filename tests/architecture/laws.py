@@ -64,7 +64,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "markupsafe": ("gateway/status/*",),
     "polib": ("gateway/status/languages/catalogue.py",),
     "prometheus_client": ("gateway/status/routes/metrics.py",),
-    "pymodbus": tuple(f"adapters/modbus/client/{one}.py" for one in ("connection", "frame_words", "pymodbus_pdus")),
+    "pymodbus": tuple(f"adapters/modbus/client/{one}.py" for one in ("connection", "frame_descriptions", "pymodbus_pdus")),
     "rich": ("gateway/cli/*",),
     "segno": ("gateway/status/render/qr_code.py",),
     "serial": ("adapters/serial/port/port.py",),

@@ -17,7 +17,7 @@ HIDDEN = "(not kept: it may contain a secret)"
 
 
 class Access(StrEnum):
-    """How a characteristic was used."""
+    """A kind of use of a characteristic."""
 
     READ = "read"
     WRITE = "write"
@@ -35,7 +35,7 @@ class _Record(NamedTuple):
 
 
 class GattRecords:
-    """What was exchanged over the connections of one radio last."""
+    """The last reads, writes and notifications over the connections of one radio."""
 
     def __init__(self) -> None:
         self._records: deque[_Record] = deque(maxlen=MOST_RECORDS)

@@ -110,7 +110,7 @@ class Radio:
         self._scanner: BleakScanner | None = None
         self._devices: dict[str, BLEDevice] = {}
         self.records = GattRecords()
-        """What was exchanged over its connections last."""
+        """The last reads, writes and notifications over its connections."""
         self._connecting: set[str] = set()
         """The addresses of the devices to which a connection is being opened."""
 

@@ -1,4 +1,4 @@
-"""Send request PDUs through pymodbus and return the response PDUs. `pymodbus_pdus.py` and `frame_words.py` import it, too.
+"""Send request PDUs through pymodbus and return the response PDUs. `pymodbus_pdus.py` and `frame_descriptions.py` import it, too.
 
 pymodbus adds and removes framing. It is kept from doing more:
 

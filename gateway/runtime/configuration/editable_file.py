@@ -14,9 +14,9 @@ from gateway.config.text_difference import text_difference
 from gateway.runtime.configuration.file_text import (
     Checked,
     FileText,
-    Unreadable,
     check_text,
     former_text,
+    no_file,
     read_text,
     restore_masks,
 )
@@ -52,7 +52,7 @@ class EditableFile:
             Unreadable: there is none.
         """
         if self._path is None:
-            raise Unreadable("There is no configuration file", "The environment gives the configuration: change it there")
+            raise no_file()
         return self._path
 
     def read(self) -> FileText:

@@ -13,7 +13,7 @@ from typing import Final
 from gateway.config.settings import Configuration
 from gateway.config.writing import copy_of, replace_file, swap_with_copy
 from gateway.errors import ConfigurationRejected
-from gateway.runtime.configuration.after_change import ExpectedBuses, HubWatch, Watch, watch
+from gateway.runtime.configuration.change_watch import ExpectedBuses, HubWatch, Watch, watch
 from gateway.runtime.configuration.editable_file import EditableFile
 from gateway.runtime.configuration.file_drafts import CHANGED, HAS_MISTAKES
 from gateway.runtime.configuration.file_plan import FieldNow, changed_entries, moves_to, planned_parts

@@ -62,6 +62,11 @@ class Unreadable(NotEditable):
         self.fix = fix
 
 
+def no_file() -> Unreadable:
+    """Return the error where the environment gives the configuration."""
+    return Unreadable("There is no configuration file", "The environment gives the configuration: change it there")
+
+
 def read_text(file: Path | None) -> FileText:
     """Return what the file says.
 
@@ -69,7 +74,7 @@ def read_text(file: Path | None) -> FileText:
         Unreadable: there is none, or it cannot be edited.
     """
     if file is None or file == STANDARD_INPUT:
-        raise Unreadable("There is no configuration file", "The environment gives the configuration: change it there")
+        raise no_file()
     try:
         with file.open("rb") as opened:
             content = opened.read(MOST_BYTES + 1)

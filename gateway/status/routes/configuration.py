@@ -25,6 +25,7 @@ from gateway.status.render.configuration import TRIAL_MARKS, address_for, lines_
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
+from gateway.status.routes.requester import token_holder
 from gateway.status.snapshot_cache import SnapshotCache
 
 FORM_BYTES: Final = 3 * MOST_BYTES + 64 * 1024
@@ -112,7 +113,7 @@ class ConfigurationRoutes:
     async def save(self, request: web.Request) -> web.Response:
         """Save a draft and put it into effect."""
         fields = await read_form(request)
-        saved = await self._view.save_draft(fields.get("id", ""), by=_asked_by(request), over=fields.get("over", ""))
+        saved = await self._view.save_draft(fields.get("id", ""), by=token_holder(request, "page"), over=fields.get("over", ""))
         if saved.problem is None:
             return redirect(f"{PAGE}#changed")
         draft = await self._draft(fields.get("id", ""))
@@ -137,7 +138,7 @@ class ConfigurationRoutes:
         fields = await read_form(request)
         if fields.get("confirm") != "yes":
             return await self.overview(request, step="undo")
-        saved: Saved = await self._view.undo(by=_asked_by(request))
+        saved: Saved = await self._view.undo(by=token_holder(request, "page"))
         if saved.problem is not None:
             return await self.overview(request, problem=saved.problem, status=409)
         return redirect(f"{PAGE}#changed")
@@ -145,7 +146,7 @@ class ConfigurationRoutes:
     async def begin_anew(self, request: web.Request) -> web.Response:
         """Build the gateway anew with what was saved."""
         await read_form(request)
-        self._view.begin_anew(by=_asked_by(request))
+        self._view.begin_anew(by=token_holder(request, "page"))
         return await self.overview(request, step="begins")
 
     async def _draft(self, draft: str) -> ConfigurationDraft | None:
@@ -227,8 +228,3 @@ def _marked(draft: ConfigurationDraft) -> dict[str, object]:
         "mistakes": draft.mistakes,
         "warnings": draft.warnings,
     }
-
-
-def _asked_by(request: web.Request) -> str:
-    """Return who asks, by the name of their token."""
-    return f"{request[VISITOR].token_name or 'somebody'} (page)"

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from gateway.status.auth.middleware import VISITOR
 from gateway.status.configuration_view import ConfigurationDraft, ConfigurationView, NotEditable, Saved, TextMistake, TextTooLarge
 from gateway.status.declared_routes import DeclaredRoute
 from gateway.status.operations.configuration import (
@@ -25,6 +24,7 @@ from gateway.status.operations.configuration import (
 )
 from gateway.status.operations.operation import ErrorResponse
 from gateway.status.routes.api_operations import action_response, api_response, operation_routes, read_body, read_large_json
+from gateway.status.routes.requester import token_holder
 
 NOT_CONFIRMED = "a restart needs a confirmation: send it with `confirmed` set to true"
 
@@ -96,20 +96,20 @@ class ConfigurationApi:
             return api_response(ErrorResponse(error=str(error)), status=413)
         except NotEditable as error:
             return action_response(str(error))
-        saved = await self._view.save(wanted.text, etag=wanted.etag, by=_asked_by(request))
+        saved = await self._view.save(wanted.text, etag=wanted.etag, by=token_holder(request, "API"))
         if saved.problem is not None and not saved.is_conflict and draft.mistakes:
             return api_response(_mistakes(draft), status=422)
         return await self._saved(saved)
 
     async def undo_configuration(self, request: web.Request) -> web.Response:
         """Go one step back."""
-        return await self._saved(await self._view.undo(by=_asked_by(request)))
+        return await self._saved(await self._view.undo(by=token_holder(request, "API")))
 
     async def restart_with_configuration(self, request: web.Request) -> web.Response:
         """Build the gateway anew with what was saved."""
         if not (await read_body(request, ConfigurationRestart)).confirmed:
             return action_response(NOT_CONFIRMED)
-        self._view.begin_anew(by=_asked_by(request))
+        self._view.begin_anew(by=token_holder(request, "API"))
         return action_response(None)
 
     async def _checked(self, request: web.Request, *, plans: bool) -> ConfigurationDraft | web.Response:
@@ -134,8 +134,3 @@ def _mistakes(draft: ConfigurationDraft) -> ConfigurationMistakes:
 
 def _shown(mistakes: Sequence[TextMistake]) -> tuple[ConfigurationMistake, ...]:
     return tuple(ConfigurationMistake(line=one.line, where=one.where, wrong=one.wrong, right=one.right) for one in mistakes)
-
-
-def _asked_by(request: web.Request) -> str:
-    """Return who asks, by the name of their token."""
-    return f"{request[VISITOR].token_name or 'somebody'} (API)"

@@ -18,3 +18,8 @@ def asked_by(request: web.Request, way: str) -> str:
     name = request[VISITOR].token_name
     role = f"{way}, {ROLES.get(request[RIGHTS], 'visitor')}"
     return role if name is None else f"{role}, token {name}"
+
+
+def token_holder(request: web.Request, way: str) -> str:
+    """Return who asks, by the name of their token: `office (page)`."""
+    return f"{request[VISITOR].token_name or 'somebody'} ({way})"

@@ -156,7 +156,7 @@ CONFIGURATION: dict[str, tuple[str, ...]] = {
         "{name} is not the name of a host: its parts have 1 to 63 characters",
         "{name} is not the name of a host: write a port as `port`",
     ),
-    "gateway/runtime/configuration/after_change.py": (
+    "gateway/runtime/configuration/change_watch.py": (
         "it is gone",
         "no reason is known",
         "the bus {bus} does not work: {why}",

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from adapters.modbus.client import ascii_frames
-from adapters.modbus.client.frame_words import explained
+from adapters.modbus.client.frame_descriptions import explained
 from adapters.modbus.client.rtu_frames import with_checksum
 from gateway.adapter import RecordedFrame
 
