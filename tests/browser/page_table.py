@@ -23,8 +23,8 @@ class Visit:
     path: str
     state: str = "plant"
     is_signed_in: bool = True
-    steps: tuple[str | tuple[str, str], ...] = ()
-    """What is pressed there, or filled with a text, one after the other; the last one leads to the page that is looked at."""
+    steps: tuple[str | tuple[str, str | bytes], ...] = ()
+    """What is pressed there, or filled with a text or a file; the last one leads to the page that is looked at."""
     answers: int = 200
     """The status with which the last request is answered."""
 
@@ -89,6 +89,15 @@ VISITS = (
     Visit("several results that are gone", "/several/result/none", answers=404),
     Visit("maintenance", "/maintenance"),
     Visit("maintenance with diagnostics", "/maintenance", steps=("button:has-text('Collect')",)),
+    Visit(
+        "restore to be confirmed",
+        "/maintenance",
+        steps=(
+            ("input[name=passphrase] >> nth=1", "a good passphrase"),
+            ("input[name=file]", b"backup of a store"),
+            "form[action='/maintenance/restore'] button",
+        ),
+    ),
     Visit("configuration", "/configuration"),
     Visit("configuration as a form", PLANT_FORM),
     Visit(
@@ -121,3 +130,12 @@ VISITS = (
     Visit("doctor before the set-up", "/doctor", "set-up"),
     Visit("sign in before the set-up", "/login", "set-up", is_signed_in=False),
 )
+
+IN_GERMAN = (
+    *("overview cut off", "topology", "found devices", "events", "cloud", "hardware key", "doctor", "logs", "bus", "device"),
+    *("values", "dangerous command", "look", "frames", "retire", "replace", "several children", "several found devices"),
+    *("several results that are gone", "maintenance", "restore to be confirmed", "configuration", "configuration as a form"),
+    *("configuration with mistakes", "configuration draft that is gone", "notifications", "sign in", "nothing there"),
+    *("set-up", "set-up by hand", "file with mistakes", "doctor before the set-up", "sign in before the set-up"),
+)
+"""Each registered page once, where it shows the most; their steps press nothing that is found by its English text."""
