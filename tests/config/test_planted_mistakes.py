@@ -7,6 +7,7 @@ import pytest
 from gateway.cli.common import installed, usable
 from gateway.config.loading import load
 from gateway.errors import SettingsError
+from gateway.status.languages.catalogue import read_language
 
 GOOD = """\
 [gateway]
@@ -176,6 +177,12 @@ def test_each_mistake_is_told_once_at_its_line_in_plain_words(tmp_path, old, new
     assert WORDS_OF_LIBRARIES.search(sentence) is None, sentence
     assert len(sentence) < 420
     assert sentence.isprintable()
+
+
+def test_each_mistake_is_told_in_german_as_well(tmp_path):
+    told = [one for mistake in MISTAKES for one in problems_of(with_mistakes(tmp_path, mistake)[0])]
+    find = read_language("de").sentences.find
+    assert {text for one in told for text in (one.wrong, one.right) if text and find(text) is None} == set()
 
 
 def test_the_file_without_mistakes_is_right_and_gives_no_warning(tmp_path):

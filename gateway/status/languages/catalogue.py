@@ -63,4 +63,5 @@ def read_language(code: str) -> Language:
     patterns = {entry.msgid: entry.msgstr for entry in entries if PATTERN_FLAG in entry.flags}
     sentences = {entry.msgid: entry.msgstr for entry in entries}
     translations = GNUTranslations(io.BytesIO(catalogue.to_binary()))
-    return Language(code, translations, Sentences(sentences, patterns), _DECIMAL_POINTS.get(code, "."))
+    point = _DECIMAL_POINTS.get(code, ".")
+    return Language(code, translations, Sentences(sentences, patterns, point), point)

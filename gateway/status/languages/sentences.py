@@ -2,7 +2,9 @@
 
 A sentence is looked up as it is, then among the patterns: texts of the catalogue with placeholders in braces, such as
 `no answer within {limit} s`. What stands in the place of a placeholder is kept; where its name says that it is itself a sentence,
-it is translated as well.
+it is translated as well, and where it says that it is a quantity, its number gets the decimal point of the language.
+
+A sentence is also found with another first letter, or without the mark at its end: it was put into another one.
 """
 
 from __future__ import annotations
@@ -13,8 +15,13 @@ from functools import lru_cache
 from typing import Final
 
 PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
-SENTENCES: Final = frozenset({"why", "reason", "problem", "error", "what", "text", "how", "silence"})
+SENTENCES: Final = frozenset({"why", "reason", "problem", "error", "what", "text", "how", "silence", "advice"})
 """Placeholders that stand for sentences."""
+QUANTITIES: Final = frozenset({"budget", "interval", "limit", "share", "size", "time"})
+"""Placeholders that stand for a number, mostly with a unit, among other things."""
+QUANTITY: Final = re.compile(r"(\d+)\.(\d+)((?: [a-zA-Z%]+)?)", re.ASCII)
+MARKS: Final = ".?"
+"""What may end a sentence and is left out within another one."""
 MOST_KEPT: Final = 4096
 DEEPEST: Final = 3
 """A sentence within a sentence is translated so many times."""
@@ -25,9 +32,12 @@ LONGEST: Final = 2000
 class Sentences:
     """The sentences of one language, by their English."""
 
-    def __init__(self, texts: Mapping[str, str] | None = None, patterns: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, texts: Mapping[str, str] | None = None, patterns: Mapping[str, str] | None = None, decimal_point: str = "."
+    ) -> None:
         """Take what a catalogue has: English texts -> the same in this language, and those of them that are patterns."""
         self._texts = texts or {}
+        self._decimal_point = decimal_point
         self._patterns: dict[str, list[tuple[re.Pattern[str], str]]] = {}
         for text, translation in sorted((patterns or {}).items(), key=lambda item: -len(PLACEHOLDER.sub("", item[0]))):
             if PLACEHOLDER.search(text) is not None:
@@ -36,6 +46,13 @@ class Sentences:
 
     def _find(self, sentence: str, depth: int = DEEPEST) -> str | None:
         """Return a sentence in this language; `None` where it is not known."""
+        found = self._as_it_is(sentence, depth)
+        if found is None and sentence[:1].isupper():
+            found = self._as_it_is(sentence[0].lower() + sentence[1:], depth)
+            return None if found is None else found[:1].upper() + found[1:]
+        return found
+
+    def _as_it_is(self, sentence: str, depth: int) -> str | None:
         exact = self._texts.get(sentence)
         if exact is not None:
             return exact
@@ -55,7 +72,18 @@ class Sentences:
         return [*self._patterns.get(_first_word(sentence), ()), *self._patterns.get("", ())]
 
     def _value(self, name: str, value: str, depth: int) -> str:
-        return (self.find(value, depth - 1) or value) if name.rstrip("_") in SENTENCES else value
+        name = name.rstrip("_")
+        if name in QUANTITIES:
+            number = QUANTITY.fullmatch(value)
+            return value if number is None else f"{number[1]}{self._decimal_point}{number[2]}{number[3]}"
+        if name not in SENTENCES:
+            return value
+        found = self.find(value, depth - 1)
+        for mark in MARKS if found is None else "":
+            with_mark = self.find(value + mark, depth - 1)
+            if with_mark is not None:
+                return with_mark.removesuffix(mark)
+        return found or value
 
 
 def _first_word(text: str) -> str:

@@ -13,7 +13,8 @@ from gateway.status.snapshot import MetricHistory
 
 def chart_titles(lines: Sequence[Line], titles: Mapping[str, str | None]) -> list[str]:
     """Return what a person calls each line."""
-    return [localized_title(metric_title(line.series.metric, titles.get(line.series.metric))) for line in lines]
+    series = [line.series for line in lines]
+    return [localized_title(metric_title(one.metric, titles.get(one.metric)), has_unit=bool(one.unit)) for one in series]
 
 
 def table_points(series: MetricHistory) -> list[tuple[datetime, float, float, float]]:

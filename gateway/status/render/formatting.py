@@ -88,6 +88,8 @@ def duration(seconds: float) -> str:
 
 def plain(value: Value) -> str:
     """Return a value as the texts about commands have it: `true`, `21.5`, `hdmi1`."""
+    if isinstance(value, float):
+        return decimal(str(value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from gateway.status.languages.texts import current_language, gettext_noop
+from gateway.status.languages.texts import current_language, gettext_noop, pgettext
 
 USUAL: Final = frozenset(
     (
@@ -117,15 +117,21 @@ USUAL: Final = frozenset(
 )
 """Titles without the phase or the number at their end."""
 
+POWER: Final = gettext_noop("Power")
 _PLACE: Final = re.compile(r"(?: (?:L[1-3]|N|\d+)(?:-(?:L[1-3]|N))?)+$")
 """A phase, a neutral or a number at the end of a title: ` L1-N`, ` 2`."""
 
 
-def localized_title(title: str) -> str:
-    """Return the title of a metric or a family in the language of the reader, where it is a usual one."""
+def localized_title(title: str, *, has_unit: bool = True) -> str:
+    """Return the title of a metric or a family in the language of the reader, where it is a usual one.
+
+    `power` without a unit is no quantity: it says whether a device is switched on.
+    """
     language = current_language()
     if language.is_source:
         return title
     place = _PLACE.search(title)
     usual, rest = (title, "") if place is None else (title[: place.start()], place[0])
+    if usual == POWER and not has_unit:
+        return pgettext("switched on or off", "Power") + rest
     return language.translations.gettext(usual) + rest if usual in USUAL else title

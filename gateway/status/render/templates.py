@@ -109,7 +109,7 @@ class Templates:
             "localized_text": localized,
             "with_code": with_code,
             "points": table_points,
-            "metric_title": lambda name, title=None: localized_title(metric_title(name, title)),
+            "metric_title": shown_title,
             "title_of": title_of,
             "key_title": key_title,
             "short_word": short_word,
@@ -182,6 +182,11 @@ class Templates:
     def login(self, sign_in_help: SignInHelp, *, then: str, problem: str | None = None) -> str:
         """Return the form for the token."""
         return self.render("login.html", help=sign_in_help, then=then, problem=problem)
+
+
+def shown_title(name: str, title: str | None = None, unit: str | None = "any") -> str:
+    """Return what a person calls a metric or a family; a metric without a unit has another title in some languages."""
+    return localized_title(metric_title(name, title), has_unit=bool(unit))
 
 
 def localized_html(sentence: str) -> Markup:

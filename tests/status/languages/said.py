@@ -6,11 +6,15 @@ source. A placeholder called `why`, `reason`, `problem`, `error`, `what` or `how
 
 from __future__ import annotations
 
+from said_by_actions import BY_ACTIONS, COMPOSED_BY_ACTIONS
+from said_by_adapters import BY_ADAPTERS, COMPOSED_BY_ADAPTERS
 from said_by_configuration import COMPOSED_BY_CONFIGURATION, CONFIGURATION
 from said_by_doctor import COMPOSED_BY_DOCTOR, DOCTOR
 from said_by_setup import COMPOSED_BY_SETUP, SETUP
 
 SAID: dict[str, tuple[str, ...]] = {
+    **BY_ACTIONS,
+    **BY_ADAPTERS,
     **CONFIGURATION,
     **DOCTOR,
     **SETUP,
@@ -27,6 +31,9 @@ SAID: dict[str, tuple[str, ...]] = {
         "there is no such serial port: is the adapter plugged in? `ls /dev/serial/by-id` lists the ports",
     ),
     "adapters/modbus/client/pdu.py": (
+        "acknowledge",
+        "memory parity error",
+        "negative acknowledge",
         "device busy",
         "device failure",
         "gateway path unavailable",
@@ -96,6 +103,7 @@ SAID: dict[str, tuple[str, ...]] = {
         "the device at {address} answers without the identity of {name}",
     ),
     "gateway/field/polling/supervisor.py": (
+        "it sends by itself, and cannot be asked; it counts as there as soon as it is heard",
         "it could not be opened within {limit} s",
         "it is not on this bus any more",
         "its bus {bus} does not work: {why}",
@@ -106,6 +114,8 @@ SAID: dict[str, tuple[str, ...]] = {
     ),
     "gateway/runtime/background_jobs.py": ("its bus {bus} of [[adapter]] {entry} is missing",),
     "gateway/runtime/device_actions/child_life.py": (
+        "is to be replaced by {name} ({successor})",
+        "is to be retired",
         "it cannot be stored: {error}",
         "{name} is not admitted: {why}",
     ),
@@ -114,6 +124,10 @@ SAID: dict[str, tuple[str, ...]] = {
         "the gateway starts or stops right now, so nothing was sent; try again in a moment",
     ),
     "gateway/runtime/device_actions/looks.py": (
+        "there is no such device (any more)",
+        "this device is not known to the gateway any more",
+        "was asked who it is",
+        "was asked who it is, and read once",
         "it is asked who it is",
         "it took longer than {limit} s, so it was given up",
         "it waits for its bus",
@@ -125,10 +139,33 @@ SAID: dict[str, tuple[str, ...]] = {
         "{number} values are read",
     ),
     "gateway/runtime/incidents/field_causes.py": (
+        "Check its cable and its power supply, and the entry {entry} of the configuration",
+        (
+            "The bus is open, but these devices do not answer: {names}. Check the cable between the gateway and the "
+            "devices, its termination, and their power supply; then the settings of the entry {entry}, such as the "
+            "speed."
+        ),
         "The bus {bus} does not work",
         "{name} does not answer",
     ),
     "gateway/runtime/incidents/own_causes.py": (
+        (
+            "Check the connection to the cloud and the disk; `[store] most_mb`, `most_samples`, `keep_days` and "
+            "`min_free_mb` set how much is kept during an outage."
+        ),
+        "Samples of devices will never arrive: {losses}. {advice}",
+        "The log of the gateway names the devices, and what the hub says.",
+        "The store did not take them: free space on its disk, or replace the disk; `xyte-gateway doctor` checks it.",
+        (
+            "The store fails: {problem}. Readings are kept in memory only, and nothing of them reaches the cloud "
+            "until it works again. Free space on its disk, or replace the disk; `xyte-gateway doctor` on the gateway "
+            "shows what is wrong with it."
+        ),
+        "`xyte-gateway losses` names the devices.",
+        (
+            "{text}. Find out what removed or damaged the file; `xyte-gateway doctor` on the gateway checks its disk. "
+            "`xyte-gateway backup` makes a copy that a new disk can begin with."
+        ),
         "Samples were lost",
         "The clock of the gateway is wrong",
         "The gateway cannot store anything",
@@ -197,6 +234,8 @@ SAID: dict[str, tuple[str, ...]] = {
 }
 
 COMPOSED = (
+    *COMPOSED_BY_ACTIONS,
+    *COMPOSED_BY_ADAPTERS,
     *COMPOSED_BY_CONFIGURATION,
     *COMPOSED_BY_DOCTOR,
     *COMPOSED_BY_SETUP,

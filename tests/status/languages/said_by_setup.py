@@ -16,6 +16,12 @@ SETUP: dict[str, tuple[str, ...]] = {
     ),
     "gateway/config/hardware_key.py": (
         "Enter the model's hardware key, from the Partner Portal",
+        "Mount the secret there, as a file that user {user} may read",
+        "The file has to hold the model's hardware key, from the Partner Portal, and nothing else",
+        "is empty",
+        "what is in this file does not look like a hardware key",
+        "{name} cannot be read: {why}",
+        "Enter the model's hardware key, from the Partner Portal",
         "Keep one of the two",
         "there is a hardware_key as well",
     ),
@@ -62,7 +68,12 @@ SETUP: dict[str, tuple[str, ...]] = {
         "There is no former text with which the gateway could start. Nothing was changed.",
         "This text is larger than 256 KB; a configuration is not. Nothing was saved.",
     ),
-    "gateway/first_start/first_look.py": ("a bug in the adapter: {error}",),
+    "gateway/first_start/first_look.py": (
+        "a bug in the adapter: {error}",
+        "there are {number} hosts: name at most {most}",
+        "{written} has {number} addresses: name networks of at most {most}",
+        "{written} is not a network: write it as 192.168.1.0/24",
+    ),
     "gateway/first_start/search.py": (
         "The adapter {name} is not installed.",
         "There are {number} already. Add further ones to the configuration later.",

@@ -10,7 +10,7 @@ from gateway.causes import Cause
 from gateway.status.languages.catalogue import read_language
 from gateway.status.languages.sentences import PLACEHOLDER, Sentences
 from gateway.status.languages.texts import in_language, localized
-from gateway.status.render.templates import localized_html
+from gateway.status.render.templates import localized_html, shown_title
 
 TEXTS = {
     "silent": "stumm",
@@ -63,7 +63,7 @@ def test_a_sentence_that_is_listed_stands_in_its_file(path):
 
 def test_what_is_stored_in_english_is_shown_in_german():
     with in_language(read_language("de")):
-        assert localized("does not answer: no answer within 0.5 s") == "antwortet nicht: keine Antwort innerhalb von 0.5 s"
+        assert localized("does not answer: no answer within 0.5 s") == "antwortet nicht: keine Antwort innerhalb von 0,5 s"
         assert localized("refuses the connection: 125 children") == "lehnt die Verbindung ab: 125 Geräte"
         assert localized("its bus house 3 does not work: refuses the connection") == (
             "sein Bus house 3 funktioniert nicht: lehnt die Verbindung ab"
@@ -85,7 +85,7 @@ def test_a_sentence_that_stays_english_says_so():
             "it is 3 min behind hub: telemetry has wrong times",
             "sie geht gegenüber hub um 3 min nach: Messwerte haben falsche Zeiten",
         ),
-        ("1.2 GB (2 %) free at /var: it will soon be full", "1.2 GB (2 %) frei in /var: bald voll"),
+        ("1.2 GB (2 %) free at /var: it will soon be full", "1,2 GB (2 %) frei in /var: bald voll"),
         ("is in service again after 4 min: 125 children", "arbeitet wieder nach 4 min: 125 Geräte"),
         ("Nothing was written: device busy", "Es wurde nichts geschrieben: Gerät beschäftigt"),
         ("2 problems keep the gateway from starting.", "2 Fehler verhindern den Start des Gateways."),
@@ -132,3 +132,75 @@ def test_what_each_key_of_the_configuration_is_for_is_told_in_german():
         told = {text: localized(text) for text in key_descriptions()}
     assert len(told) > 150
     assert [text for text, german in told.items() if german == text] == []
+
+
+def test_a_quantity_has_the_decimal_point_of_the_language_and_a_name_or_version_keeps_its_own():
+    texts = {"{name} waits {time}": "{name} wartet {time}"}
+    find = Sentences(texts, texts, ",").find
+    assert find("v1.5 waits 0.5 s") == "v1.5 wartet 0,5 s"
+    assert find("1.5 waits 2.25") == "1.5 wartet 2,25"
+    assert find("a waits 10.0.0.5") == "a wartet 10.0.0.5"
+    assert find("a waits 0.5 s or 0.7 s") == "a wartet 0.5 s or 0.7 s"
+
+
+def test_a_sentence_is_found_with_another_first_letter_and_without_its_last_mark():
+    texts = {
+        "is it on?": "ist sie an?",
+        "{problem}. {advice}; it goes on": "{problem}. {advice}; es geht weiter",
+        "Look.": "Schauen.",
+    }
+    find = Sentences(texts, texts).find
+    assert find("Is it on?") == "Ist sie an?"
+    assert find("is it on. Look; it goes on") == "ist sie an. Schauen; es geht weiter"
+    assert find("Not known") is None
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        ("was asked who it is, by the token office", "wurde nach seiner Identität gefragt, durch das Token office"),
+        (
+            "is to be replaced by Meter 2 (sn:acme/2), by the token office",
+            "soll durch Meter 2 (sn:acme/2) ersetzt werden, durch das Token office",
+        ),
+        (
+            "unit 1: exception 02, illegal data address, to read holding registers; checksum right",
+            "Unit 1: Exception 02 (unzulässige Datenadresse) auf „Holding-Register lesen“; Prüfsumme richtig",
+        ),
+        ("unit 7: holding registers 0 to 1 = 5, 6; transaction 9", "Unit 7: Holding-Register 0 bis 1 = 5, 6; Transaktion 9"),
+        (
+            (
+                "It has not answered for 15 min at 10.0.0.5:502, address 3 (no answer within 1.0 s). Check its power supply and "
+                "its cable."
+            ),
+            (
+                "Es antwortet seit 15 min nicht, an 10.0.0.5:502, Adresse 3 (keine Antwort innerhalb von 1,0 s). Prüfen Sie "
+                "Stromversorgung und Kabel."
+            ),
+        ),
+        (
+            (
+                "it refuses the connection: is Modbus TCP switched on there, and is it the right port. 2 devices on it cannot be "
+                "read: A, B. Check its cable and its power supply, and the entry plant of the configuration; the gateway keeps "
+                "trying to open it."
+            ),
+            (
+                "lehnt die Verbindung ab: Ist Modbus TCP dort eingeschaltet, und stimmt der Port. 2 Geräte daran sind nicht "
+                "lesbar: A, B. Prüfen Sie Kabel und Stromversorgung und den Eintrag plant der Konfiguration; das Gateway "
+                "versucht weiter, ihn zu öffnen."
+            ),
+        ),
+        ("acted, outcome unknown: device busy", "ausgeführt, Ergebnis unbekannt: Gerät beschäftigt"),
+    ],
+)
+def test_incidents_frames_and_what_a_person_asked_for_are_shown_in_german(english, german):
+    with in_language(read_language("de")):
+        assert localized(english) == german
+
+
+def test_power_without_a_unit_is_no_quantity():
+    with in_language(read_language("de")):
+        assert shown_title("power", None, "W") == "Leistung"
+        assert shown_title("power", None, None) == "Betrieb"
+        assert shown_title("power") == "Leistung"
+    assert shown_title("power", None, None) == "Power"
