@@ -15,9 +15,9 @@ from functools import lru_cache
 from typing import Final
 
 PLACEHOLDER: Final = re.compile(r"\{([a-z_]+)\}")
-SENTENCES: Final = frozenset({"why", "reason", "problem", "error", "what", "text", "how", "silence", "advice"})
+SENTENCES: Final = frozenset({"why", "reason", "problem", "error", "what", "text", "how", "silence", "advice", "expected"})
 """Placeholders that stand for sentences."""
-QUANTITIES: Final = frozenset({"budget", "interval", "limit", "share", "size", "time"})
+QUANTITIES: Final = frozenset({"budget", "high", "interval", "limit", "low", "share", "size", "time"})
 """Placeholders that stand for a number, mostly with a unit, among other things."""
 QUANTITY: Final = re.compile(r"(\d+)\.(\d+)((?: [a-zA-Z%]+)?)", re.ASCII)
 MARKS: Final = ".?"

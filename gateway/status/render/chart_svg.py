@@ -10,6 +10,7 @@ from typing import Final
 
 from gateway.status.languages.texts import decimal, gettext_noop
 from gateway.status.languages.texts import gettext as _
+from gateway.status.render.shown_values import shown_word
 from gateway.status.series.levels import Kind, Range
 from gateway.status.snapshot import MetricHistory
 
@@ -162,7 +163,7 @@ def _value_of(series: MetricHistory, low: float, mean: float, high: float) -> tu
     if low != high:
         return MIXED, _("several")
     number = int(mean)
-    return f"word-{number % COLOURS}", series.words[number] if 0 <= number < len(series.words) else _("unknown")
+    return f"word-{number % COLOURS}", shown_word(series.words[number]) if 0 <= number < len(series.words) else _("unknown")
 
 
 def _span(series: Sequence[MetricHistory]) -> tuple[float, float]:

@@ -40,6 +40,19 @@ LARGER_UNITS: Final[Mapping[str, tuple[float, float, str]]] = {
 }
 """Units -> from which number on a larger one is read more easily, how many make one of it, and that unit."""
 
+STATE_WORDS: Final = frozenset(
+    (
+        *(gettext_noop("charging"), gettext_noop("closed"), gettext_noop("cooling"), gettext_noop("discharging")),
+        *(gettext_noop("error"), gettext_noop("fault"), gettext_noop("heating"), gettext_noop("idle"), gettext_noop("manual")),
+        *(gettext_noop("no signal"), gettext_noop("normal"), gettext_noop("not ready"), gettext_noop("not supported")),
+        *(gettext_noop("off"), gettext_noop("on"), gettext_noop("open"), gettext_noop("ready"), gettext_noop("rebooting")),
+        *(gettext_noop("running"), gettext_noop("sleeping"), gettext_noop("standby"), gettext_noop("starting")),
+        *(gettext_noop("stopped"), gettext_noop("throttled"), gettext_noop("waiting"), gettext_noop("warming up")),
+        *(gettext_noop("warning"),),
+    )
+)
+"""Words by which profiles call usual states; others are shown as they are."""
+
 LARGE_NUMBERS: Final = ((1e9, gettext_noop("billion")), (1e6, gettext_noop("million")), (1e3, gettext_noop("thousand")))
 ONE_LINE_FROM: Final = 99_999.5
 """Numbers from here on are not written out."""
@@ -75,8 +88,14 @@ def shown_value(value: Value, unit: str | None = None, decimals: int | None = No
     if isinstance(value, bool):
         return ShownValue(_("on") if value else _("off"), unit)
     if isinstance(value, str):
-        return ShownValue(value.replace("_", " ") if _SNAKE_CASE.fullmatch(value) else value, unit)
+        return ShownValue(shown_word(value), unit)
     return _shown_number(value, unit, decimals)
+
+
+def shown_word(value: str) -> str:
+    """Return a value that is a text, such as a state, in the language of the reader where it is a usual one."""
+    text = value.replace("_", " ") if _SNAKE_CASE.fullmatch(value) else value
+    return _(text) if text in STATE_WORDS else text
 
 
 def _shown_number(value: float, unit: str | None, decimals: int | None) -> ShownValue:

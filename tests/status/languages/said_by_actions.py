@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 BY_ACTIONS: dict[str, tuple[str, ...]] = {
+    "gateway/cloud/configuration/trials.py": ("since it was applied, {problem}; the former configuration is back",),
     "gateway/cloud/commands/outcome_texts.py": (
         "acted, outcome unknown",
         "done, and read back",
@@ -50,6 +51,23 @@ BY_ACTIONS: dict[str, tuple[str, ...]] = {
 }
 
 COMPOSED_BY_ACTIONS = (
+    "a number",
+    "a number from {low} to {high}",
+    "a number of at least {low}",
+    "a number of at most {high}",
+    "a text",
+    "a text of at least {low} characters",
+    "a text of at most {high} characters",
+    "a text of {low} characters",
+    "a text of {low} to {high} characters",
+    "a whole number from {low} to {high}",
+    "a whole number of at least {low}",
+    "a whole number of at most {high}",
+    "one of {values}",
+    "the digits of a number",
+    "the digits of a number from {low} to {high}",
+    "the digits of a number of at least {low}",
+    "the digits of a number of at most {high}",
     "It has not answered for {minutes} min at {bus}, address {address} ({why}). Check its power supply and its cable.",
     "It has not answered for {minutes} min at {bus}, address {address}. Check its power supply and its cable.",
     "acted, outcome unknown: {why}",

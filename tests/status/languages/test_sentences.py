@@ -10,6 +10,7 @@ from gateway.causes import Cause
 from gateway.status.languages.catalogue import read_language
 from gateway.status.languages.sentences import PLACEHOLDER, Sentences
 from gateway.status.languages.texts import in_language, localized
+from gateway.status.render.shown_values import shown_value
 from gateway.status.render.templates import localized_html, shown_title
 
 TEXTS = {
@@ -190,6 +191,12 @@ def test_a_sentence_is_found_with_another_first_letter_and_without_its_last_mark
                 "versucht weiter, ihn zu öffnen."
             ),
         ),
+        ("a number from 0.5 to 32", "eine Zahl von 0,5 bis 32"),
+        ("has to be a text of 4 to 8 characters, not 'x'", "muss ein Text mit 4 bis 8 Zeichen sein, nicht 'x'"),
+        (
+            "version 2: since it was applied, Meter 1 does not answer; the former configuration is back",
+            "Version 2: seit sie gilt: Meter 1 antwortet nicht; die vorherige Konfiguration gilt wieder",
+        ),
         ("acted, outcome unknown: device busy", "ausgeführt, Ergebnis unbekannt: Gerät beschäftigt"),
     ],
 )
@@ -204,3 +211,14 @@ def test_power_without_a_unit_is_no_quantity():
         assert shown_title("power", None, None) == "Betrieb"
         assert shown_title("power") == "Leistung"
     assert shown_title("power", None, None) == "Power"
+
+
+def test_usual_states_of_devices_are_told_in_german_and_others_as_their_profile_has_them():
+    with in_language(read_language("de")):
+        assert [shown_value(one).text for one in ("warming_up", "off", "mppt", "IN1606")] == [
+            "wärmt auf",
+            "aus",
+            "mppt",
+            "IN1606",
+        ]
+    assert shown_value("warming_up").text == "warming up"
