@@ -65,8 +65,14 @@ def schneider_iem3255(unit_id: int, clock: Clock = time.monotonic) -> SimulatedU
             ("active_power_l2", 3055, Sine(2.5, 0.3, 41)),
             ("active_power_l3", 3057, Sine(3.2, 0.4, 43)),
             ("active_power", 3059, Sine(8.4, 0.8, 37)),
+            ("reactive_power", 3067, Sine(1.9, 0.2, 37)),
+            ("apparent_power", 3075, Sine(8.6, 0.8, 37)),
+            ("frequency", 3109, _FREQUENCY),
         ),
         _number("energy_import", _HOLDING, 3203, Encoding.UINT64, _energy(4_821_055, per_hour=8_400)),
+        _number("energy_export", _HOLDING, 3207, Encoding.UINT64, Constant(0)),
+        _number("reactive_energy_import", _HOLDING, 3219, Encoding.UINT64, _energy(1_102_408, per_hour=1_900)),
+        _number("reactive_energy_export", _HOLDING, 3223, Encoding.UINT64, Constant(20)),
         _number("energy_import_l1", _HOLDING, 3517, Encoding.UINT64, _energy(1_550_300, per_hour=2_700)),
         _number("energy_import_l2", _HOLDING, 3521, Encoding.UINT64, _energy(1_433_310, per_hour=2_500)),
         _number("energy_import_l3", _HOLDING, 3525, Encoding.UINT64, _energy(1_837_445, per_hour=3_200)),
@@ -170,7 +176,16 @@ def eastron_sdm630(unit_id: int, clock: Clock = time.monotonic) -> SimulatedUnit
             ("frequency", 0x0046, _FREQUENCY),
             ("energy_import", 0x0048, _energy(1_530.2, per_hour=3.55)),
             ("energy_export", 0x004A, Constant(12.5)),
+            ("reactive_energy_import", 0x004C, _energy(402.1, per_hour=0.89)),
+            ("reactive_energy_export", 0x004E, Constant(3.5)),
             ("energy_total", 0x0156, _energy(1_542.7, per_hour=3.55)),
+            ("reactive_energy_total", 0x0158, _energy(405.6, per_hour=0.89)),
+            ("energy_import_l1", 0x015A, _energy(510.2, per_hour=1.15)),
+            ("energy_import_l2", 0x015C, _energy(490.4, per_hour=1.06)),
+            ("energy_import_l3", 0x015E, _energy(529.6, per_hour=1.34)),
+            ("energy_export_l1", 0x0160, Constant(4.5)),
+            ("energy_export_l2", 0x0162, Constant(4)),
+            ("energy_export_l3", 0x0164, Constant(4)),
         ),
         _number("serial_number", _HOLDING, 0xFC00, Encoding.UINT32, Constant(22_051_877)),
         *_words(_HOLDING, ("meter_code", 0xFC02, 0x0070)),
@@ -197,6 +212,13 @@ def abb_b23(unit_id: int, clock: Clock = time.monotonic) -> SimulatedUnit:
         ("active_power_l2", 0x5B18, Encoding.INT32, Sine(655, 70, 31), 0.01),
         ("active_power_l3", 0x5B1A, Encoding.INT32, Sine(745, 40, 27), 0.01),
         ("frequency", 0x5B2C, Encoding.UINT16, _FREQUENCY, 0.01),
+        *(
+            (f"energy_{way}_l{phase}", start + 4 * (phase - 1), Encoding.UINT64, _energy(total, per_hour=rate), 0.01)
+            for way, start, total, rate in (("import", 0x5460, 10_039.05, 0.7), ("export", 0x546C, 0, 0))
+            for phase in (1, 2, 3)
+        ),
+        ("power_factor", 0x5B3A, Encoding.INT16, Sine(0.97, 0.01, 61), 0.001),
+        *((f"power_factor_l{phase}", 0x5B3A + phase, Encoding.INT16, Sine(0.97, 0.01, 61), 0.001) for phase in (1, 2, 3)),
     ]
     signals = [
         _number("serial_number", _HOLDING, 0x8900, Encoding.UINT32, Constant(30_412_766)),

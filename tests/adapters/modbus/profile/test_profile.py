@@ -217,7 +217,8 @@ def test_a_folder_that_is_not_there_is_reported(tmp_path):
 @pytest.mark.parametrize("file", sorted(PROFILE_FILES.folder.glob("*.toml")), ids=lambda file: file.stem)
 def test_our_profiles_name_real_units_and_lower_case_metrics(file):
     content = tomllib.loads(file.read_text(encoding="utf-8"))
-    known = {None, "V", "A", "W", "kW", "VA", "var", "Hz", "Wh", "kWh", "%", "°C", "s", "h", "rpm"}
+    energies = {"Wh", "kWh", "varh", "kvarh", "kVAh"}
+    known = {None, "V", "A", "W", "kW", "VA", "kVA", "var", "kvar", "Hz", "%", "°C", "s", "h", "rpm", *energies}
     assert {each.get("unit") for each in content["points"]} <= known
     assert all(each["metric"].replace("_", "").isalnum() and each["metric"].islower() for each in content["points"])
 
