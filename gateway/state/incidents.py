@@ -1,14 +1,14 @@
 """Keep which incidents are to be open, one for each cause, and on disk which of them may be open in the cloud.
 
-A cause holds for this run: whoever sees it opens it, and closes it when it is over; what an earlier run left open in the cloud is
-closed at the start, so a cause that still holds then is opened anew.
+Whoever sees a cause opens it, and closes it when it is over. An incident that an earlier run left open in the cloud goes on where
+its cause is seen again, and is closed where it is over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
@@ -92,6 +92,7 @@ class Incidents:
         self._store = store
         self.are_wanted = are_wanted
         self._open: dict[str, OpenIncident] = {}
+        self._over: set[str] = set()
         self.changed = asyncio.Event()
         """Set whenever one was opened or closed; the reader clears it before it reads."""
 
@@ -120,6 +121,16 @@ class Incidents:
         """Have the incident of this cause closed in the cloud; nothing happens when there is none."""
         if self._open.pop(cause, None) is not None:
             self.changed.set()
+
+    @property
+    def over(self) -> Collection[str]:
+        """The causes of an earlier run of which this one knows that they are over."""
+        return self._over
+
+    def end_earlier(self, cause: str) -> None:
+        """Note that a cause is over that an earlier run has seen, so that its incident is closed without a wait."""
+        self._over.add(cause)
+        self.changed.set()
 
     async def in_cloud(self) -> list[CloudIncident]:
         """Return the incidents that are open in the cloud, or may be, also from an earlier run."""

@@ -1,4 +1,4 @@
-"""An incident that ends while the gateway is killed is told as over by its next start."""
+"""An incident goes on over a kill of the gateway; one that ends meanwhile is told as over by its next start."""
 
 import asyncio
 import contextlib
@@ -88,3 +88,31 @@ async def test_an_incident_that_ended_while_the_gateway_was_killed_is_told_as_ov
     over = next(one for one in child().events if one.name == "incident_over")
     assert "over: device going does not answer" in over.keys.values()
     assert abs(over.at - closed.at) < timedelta(seconds=1)
+
+
+async def test_an_incident_that_goes_on_over_a_kill_stays_one_with_its_first_time(emulator, tmp_path, until, webhook):
+    url, told = webhook
+
+    def child():
+        return next((one for one in emulator.cloud.devices.values() if one.parent_id is not None), None)
+
+    async with process(emulator, tmp_path, url):
+        await until(lambda: child() is not None, 60)
+        emulator.cloud.claim(child().parent_id)
+        (tmp_path / "gone").touch()
+        await until(lambda: any(one.is_open for one in child().incidents), 60)
+        await until(lambda: events_of(tmp_path, EventKind.NOTIFIED), 60)
+        await until(lambda: events_of(tmp_path, EventKind.INCIDENT_OPENED), 60)
+    (before,) = child().incidents
+    asked = emulator.journal.calls()["Get Incidents"]
+    async with process(emulator, tmp_path, url):
+        await until(
+            lambda: emulator.journal.calls()["Get Incidents"] > asked, 60
+        )  # its cause is seen again, and what is open is looked for
+        (now,) = child().incidents
+        assert (now.id, now.created_at, now.is_open) == (before.id, before.created_at, True)
+        (tmp_path / "gone").unlink()
+        await until(lambda: events_of(tmp_path, EventKind.INCIDENT_CLOSED), 60)
+    assert [state for state, *_ in told][:1] == ["opened"]
+    assert len([one for one in told if one[0] == "opened"]) == 1
+    assert len(events_of(tmp_path, EventKind.INCIDENT_OPENED)) == 1

@@ -1,7 +1,8 @@
-"""Open and close the incidents of the gateway and its children in the cloud, one for each cause, and close those left over.
+"""Open and close the incidents of the gateway and its children in the cloud, one for each cause, also over a restart.
 
-The response to an Open can be lost, and a device that is not claimed gets the id of nothing. So what may be open is stored before
-the call, and Get Incidents shows what is open where that is not known.
+What an earlier run left open goes on where its cause still holds, and is closed where it does not. The response to an Open can be
+lost, and a device that is not claimed gets the id of nothing. So what may be open is stored before the call, and Get Incidents
+shows what is open where that is not known.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -31,6 +32,10 @@ log = logging.getLogger(__name__)
 STEADY_SECONDS = 60.0
 """An incident is closed when its cause has been over for so long, and opened again no sooner after that: a loose contact is one
 incident, and not one in each minute."""
+
+SETTLE_SECONDS = 180.0
+"""What an earlier run left open is given this time to be seen again, unless it is known before that it is over: a bus counts as
+lost after half a minute, and one that is missing after a minute."""
 
 TRY_AGAIN_SECONDS = 60.0
 """Between two tries for a child that is not registered, or whose key is being checked."""
@@ -87,8 +92,9 @@ class IncidentLoop:
         self._incidents = incidents
         self._calls = calls
         self._space_version = space_version
-        self._in_cloud: dict[str, CloudIncident] = {}  # cause -> what is open there, or may be, since this start
-        self._left_over: dict[str, list[str]] | None = None  # device id -> causes of earlier runs; `None` before the start
+        self._in_cloud: dict[str, CloudIncident] = {}  # cause -> what is open there, or may be
+        self._from_before: set[str] = set()  # causes of earlier runs that this one has not seen yet
+        self._left_over: set[str] | None = None  # devices that may have some without a record; `None` before the start
         self._over_since: dict[str, float] = {}  # cause -> loop time
         self._not_before: dict[str, float] = {}  # cause -> loop time of its next call
         self._perhaps_unclaimed: set[str] = set()  # devices of which nothing may have been stored
@@ -115,9 +121,10 @@ class IncidentLoop:
             EnrolmentRevoked: the gateway was deleted in the cloud.
         """
         if self._left_over is None:
-            self._left_over = {parent.device_id: []}  # also what no record is left of: Close Incidents is meant for the start
             for incident in await retry_until_stored(self._incidents.in_cloud, what="the list of open incidents"):
-                self._left_over.setdefault(incident.device_id, []).append(incident.cause)
+                self._in_cloud[incident.cause] = replace(incident, incident_id=None)  # somebody may have closed it meanwhile
+                self._from_before.add(incident.cause)
+            self._left_over = {parent.device_id}  # what no record is left of
         while True:
             await self._calls.rate_control.wait(CallKind.INCIDENTS)  # so that the steps are those of the moment of the call
             self._incidents.changed.clear()
@@ -150,24 +157,31 @@ class IncidentLoop:
 
     def _steps(self, parent: Credentials) -> Iterator[_Step]:
         """Yield one step for each cause that is not in the cloud as it should be."""
-        now, left_over = loop_time(), self._left_over or {}
-        wanted = self._incidents.wanted
+        now, wanted = loop_time(), self._incidents.wanted
+        devices_with_some = {known.device_id for known in self._in_cloud.values()}
+        left_over = (self._left_over or set()) - devices_with_some  # Close Incidents would close those that go on, too
+        self._from_before -= wanted.keys()
         self._refused &= wanted.keys()
         self._not_before = {cause: at for cause, at in self._not_before.items() if at > now}
         self._over_since = {cause: at for cause, at in self._over_since.items() if cause not in wanted}
         for cause, known in list(self._in_cloud.items()):
             if cause not in wanted:
                 since = self._over_since.setdefault(cause, now)
-                yield from self._close_step(parent, known, max(since + STEADY_SECONDS, self._not_before.get(cause, now)))
+                at = since + self._seconds_until_over(cause)
+                yield from self._close_step(parent, known, max(at, self._not_before.get(cause, now)))
         for cause, incident in wanted.items():
             yield from self._open_step(parent, incident, self._not_before.get(cause, now), left_over)
         for device_id in left_over:
             at = self._not_before.get(device_id, now)
             yield _Step(at, _LEFT_OVER_RANK, device_id, device_id, partial(self._close_left_over, parent, device_id))
 
-    def _open_step(
-        self, parent: Credentials, incident: OpenIncident, at: float, left_over: dict[str, list[str]]
-    ) -> Iterator[_Step]:
+    def _seconds_until_over(self, cause: str) -> float:
+        """Return for how long a cause has to be unseen until its incident is closed."""
+        if cause not in self._from_before:
+            return STEADY_SECONDS
+        return 0.0 if cause in self._incidents.over or not self._incidents.are_wanted else SETTLE_SECONDS
+
+    def _open_step(self, parent: Credentials, incident: OpenIncident, at: float, left_over: Collection[str]) -> Iterator[_Step]:
         cause, known = incident.cause, self._in_cloud.get(incident.cause)
         owner = owner_of(self._registry, parent, incident.child)
         if owner is None:
@@ -264,7 +278,7 @@ class IncidentLoop:
         return True
 
     async def _close_left_over(self, parent: Credentials, device_id: str) -> None:
-        """Close what an earlier run left open for one device, in one call; a device that is gone has taken it along."""
+        """Close what is open for a device without a record, in one call; a device that is gone has taken it along."""
         device = self._credentials(parent, device_id)
         if device is not None:
             try:
@@ -273,9 +287,8 @@ class IncidentLoop:
                 raise
             except HubRejected as error:
                 log.info("the incidents of the last run cannot be closed: %s", error)
-        for cause in (self._left_over or {}).pop(device_id, []):
-            if cause not in self._in_cloud:
-                await self._remove(cause)
+        if self._left_over is not None:
+            self._left_over.discard(device_id)
 
     def _credentials(self, parent: Credentials, device_id: str) -> Credentials | None:
         """Return the credentials of a device; `None` for one that is not in the cloud any more, or has no key."""
@@ -292,6 +305,7 @@ class IncidentLoop:
 
     async def _remove(self, cause: str) -> None:
         self._in_cloud.pop(cause, None)
+        self._from_before.discard(cause)
         await self._store(self._incidents.remove(cause))
 
     async def _store(self, write: Awaitable[None]) -> None:

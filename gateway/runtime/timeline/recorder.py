@@ -34,6 +34,7 @@ class TimelineRecorder:
             return availability.since if availability.reach is Reach.REACHABLE else None
 
         def over(incident: OverIncident) -> None:
+            state.incidents.end_earlier(incident.cause)
             state.events.report(incident.child, "incident_over", "incident", f"over: {incident.title}", at=incident.at)
             on_over(incident)
 

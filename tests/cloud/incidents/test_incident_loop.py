@@ -175,19 +175,37 @@ def test_a_lost_response_to_a_close_ends_without_an_error(run):
     run(test)
 
 
-def test_a_start_closes_what_the_last_run_left_open_with_one_call_for_each_device_that_had_some(run):
+def test_what_an_earlier_run_left_open_is_closed_once_it_is_known_to_be_over(run):
     async def test(told):
         await told.tell_incidents()
-        for cause in ("bus_lost:x", "bus_lost:y"):
-            told.incidents.open(cause, None, cause, "Check it")
+        told.incidents.open("bus_lost:x", None, "bus_lost:x", "Check it")
         told.incidents.open("child_silent:c1", "c1", "silent", "Look at it")
         await asyncio.sleep(5)
         await told.restart()
-        told.hub.calls.clear()
         await told.tell_incidents()
-        assert (titles(told.device()), titles(told.device(1))) == ([], [])
-        assert told.hub.calls == {"close_incidents": 2}
+        told.incidents.end_earlier("child_silent:c1")
+        await asyncio.sleep(60)
+        assert (titles(told.device()), titles(told.device(1))) == (["bus_lost:x"], [])
+        await asyncio.sleep(130)
+        assert titles(told.device()) == [], "nobody has seen it for three minutes"
         assert await told.incidents.in_cloud() == []
+
+    run(test)
+
+
+def test_what_has_no_record_is_closed_once_nothing_of_the_gateway_goes_on(run):
+    async def test(told):
+        await told.tell_incidents()
+        told.incidents.open("bus_lost:x", None, "bus_lost:x", "Check it")
+        await asyncio.sleep(5)
+        await told.hub.open_incident(told.parent, "of a store that was lost", issue="other")
+        await told.restart()
+        told.incidents.open("bus_lost:x", None, "bus_lost:x", "Check it")
+        await told.tell_incidents()
+        assert titles(told.device()) == ["bus_lost:x", "of a store that was lost"]
+        told.incidents.close("bus_lost:x")
+        await asyncio.sleep(70)
+        assert titles(told.device()) == []
 
     run(test)
 
@@ -201,18 +219,38 @@ def test_a_start_without_left_overs_makes_one_call_however_many_children_there_a
     run(test)
 
 
-def test_a_cause_that_still_holds_after_a_restart_is_opened_after_the_left_overs_are_closed(run):
+def test_an_incident_whose_cause_holds_over_a_restart_stays_the_one_that_it_is(run):
+    async def test(told):
+        await told.tell_incidents()
+        told.incidents.open("child_silent:c1", "c1", "silent", "Look at it")
+        await asyncio.sleep(5)
+        before = dict(told.device(1).incidents)
+        await told.restart()
+        await told.tell_incidents()
+        told.hub.fail("get_incidents", AWAY, AWAY)
+        await asyncio.sleep(100)  # so long it takes to see it again
+        told.incidents.open("child_silent:c1", "c1", "silent", "Look at it")
+        await asyncio.sleep(300)
+        assert told.device(1).incidents == before
+        assert len(await told.incidents.in_cloud()) == 1
+        told.incidents.close("child_silent:c1")
+        await asyncio.sleep(70)
+        assert titles(told.device(1)) == []
+
+    run(test)
+
+
+def test_an_incident_that_somebody_closed_while_the_gateway_did_not_run_is_opened_where_its_cause_holds(run):
     async def test(told):
         await told.tell_incidents()
         told.incidents.open("child_silent:c1", "c1", "silent", "Look at it")
         await asyncio.sleep(5)
         await told.restart()
+        told.device(1).incidents.clear()
         told.incidents.open("child_silent:c1", "c1", "silent", "Look at it")
-        told.hub.fail("close_incidents", AWAY, AWAY)
         await told.tell_incidents()
-        await asyncio.sleep(30)
+        await asyncio.sleep(5)
         assert titles(told.device(1)) == ["silent"]
-        assert len(await told.incidents.in_cloud()) == 1
 
     run(test)
 
