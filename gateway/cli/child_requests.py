@@ -15,11 +15,9 @@ from gateway.cli.completion import complete_keys
 from gateway.cli.device_keys import Key, key_of
 from gateway.cloud.children.requests import ChildRequests
 from gateway.cloud.children.unused_devices import UnusedDevices
-from gateway.cloud.client import HttpHub
 from gateway.config.settings import DEFAULT_FILE, Settings
 from gateway.errors import HubError, StoreError
 from gateway.hub import Credentials
-from gateway.runtime.builder import cloud_access
 from gateway.state.database.single_instance import is_in_use
 from gateway.state.events import EventQueue
 from gateway.state.outbox import Outbox
@@ -118,6 +116,9 @@ async def _do_now(settings: Settings, store: Store, registry: Registry, request:
     await hardware.load()
     if hardware.question is not None:
         return "it is done when a person has decided who this gateway is: xyte-gateway identity"
+    from gateway.cloud.client import HttpHub  # the list of the children needs neither, and both take time to load
+    from gateway.runtime.cloud_access import cloud_access
+
     async with HttpHub(cloud_access(settings.cloud)) as hub:
         try:
             await ChildRequests(hub, registry, outbox, report_event=events.report).carry_out_next(parent)

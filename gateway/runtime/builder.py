@@ -12,7 +12,7 @@ from typing import Any
 from gateway import __version__
 from gateway.adapter import Adapter
 from gateway.cloud.child_registrar import ChildRegistrar, RegistrationPolicy
-from gateway.cloud.client import CloudAccess, HttpHub
+from gateway.cloud.client import HttpHub
 from gateway.cloud.commands.target import CommandPolicy, Commands
 from gateway.cloud.configuration.target import Configuring
 from gateway.cloud.enrolment import Enrolment
@@ -47,6 +47,7 @@ from gateway.field.telemetry.sampling import Sampler
 from gateway.hub import HubEvent
 from gateway.models import ChildDevice, Permission, Reach, Status, Value
 from gateway.runtime.app import Gateway
+from gateway.runtime.cloud_access import cloud_access
 from gateway.runtime.configuration.building import (
     build_configuring,
     configuration_problem,
@@ -397,18 +398,6 @@ async def load_kept_values(history: History, state: StateParts, settings: Settin
     )  # fmt: skip
     await kept_values.load()
     return kept_values
-
-
-def cloud_access(cloud: CloudSection) -> CloudAccess:
-    """Return how the cloud is reached under these settings."""
-    return CloudAccess(
-        entry_url=cloud.entry_url,
-        allow_plain_http=cloud.allow_plain_http,
-        ca_file=cloud.ca_file,
-        use_static_cert=cloud.hub == "hub_url_static_cert",
-        timeout_seconds=cloud.timeout_seconds,
-        hub_hosts=cloud.hub_hosts,
-    )
 
 
 def command_policy(configuration: Configuration, registry: Registry) -> CommandPolicy:

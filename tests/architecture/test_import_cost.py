@@ -18,6 +18,8 @@ LIGHT = {
     "gateway.testing.contract": (*WEB, *DEVICES, *PARTS, "pytest", "rich", "typer"),
     # A container asks for its health every few seconds.
     "gateway.cli.health": (*WEB, *DEVICES, "adapters", "gateway.cloud", "gateway.runtime", "sqlite3"),
+    # The list of the children comes from the store.
+    "gateway.cli.children": ("aiohttp", "jinja2", "bleak", "pymodbus", "gateway.runtime", "gateway.status"),
     # Nouns are imported by everything.
     "gateway.models": (*WEB, *DEVICES, *PARTS, "asyncio", "rich", "typer"),
 }

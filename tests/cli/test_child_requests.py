@@ -11,7 +11,7 @@ from gateway.config.settings import CloudSection
 from gateway.emulator import Emulator
 from gateway.hub import ChildRegistration, GatewayRegistration
 from gateway.models import ChildDevice
-from gateway.runtime.builder import cloud_access
+from gateway.runtime.cloud_access import cloud_access
 from gateway.state.child_states import ChildState
 from gateway.state.records import GatewayRecord
 from gateway.state.registry import Registry
