@@ -81,9 +81,11 @@ class SettingsMistakes(ValueError):
 class SettingsError(GatewayError):
     """The configuration cannot be used. Contains every problem, not only the first."""
 
-    def __init__(self, file: Path | None, problems: list[SettingsProblem]) -> None:
+    def __init__(self, file: Path | None, problems: list[SettingsProblem], warnings: Sequence[SettingsProblem] = ()) -> None:
         self.file = file
         self.problems = problems
+        self.warnings = warnings
+        """What is probably not meant, beside the problems."""
         super().__init__("\n".join(self._sentence(problem) for problem in problems))
 
     def _sentence(self, problem: SettingsProblem) -> str:

@@ -77,9 +77,11 @@ def _checked(
             settings = with_hardware_key(settings, text, found)
         problems += found if validated.is_right else (one for one in found if not _follows(one, validated.left_out))
     problems = [one for one in problems if one in read.problems or not _is_unread(one, read)]
+    warnings = () if settings is None else tuple(find_warnings(settings, entries, text))
     if problems or settings is None:
-        raise SettingsError(file, sorted(problems, key=lambda problem: problem.line or 0))
-    return Configuration(file, settings, tuple(entries), tuple(find_warnings(settings, entries, text)))
+        told = [one for one in warnings if not _follows(one, validated.left_out) and not _is_unread(one, read)]
+        raise SettingsError(file, sorted(problems, key=lambda problem: problem.line or 0), told)
+    return Configuration(file, settings, tuple(entries), warnings)
 
 
 def _follows(problem: SettingsProblem, left_out: LeftOut) -> bool:

@@ -18,6 +18,7 @@ from gateway.errors import BeginAnew
 from gateway.runtime.builder import build
 from gateway.runtime.parts import Timing
 from gateway.runtime.restart import Restart
+from gateway.status.listening.former_address import kept_former_address
 from gateway.testing.devices import SyntheticBus, SyntheticDevice
 from gateway.testing.line_with_speed import LineAdapter
 
@@ -355,6 +356,43 @@ async def test_a_page_that_cannot_be_served_at_its_new_address_is_said_before_an
             assert why in notice
 
 
+async def test_the_former_address_outlives_the_process_until_somebody_signs_in_at_the_new_one(gateway, site, until):
+    kept = site.file.with_name("status-former-address")
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        async with gateway() as running:
+            before, address = await read(running), running.parts.page.server.address
+            assert (await put(running, before["text"].replace("port = 0", f"port = {port}"), before["etag"]))[0] == 200
+        async with gateway() as running:  # as after a restart of the process
+            assert running.parts.page.server.address == address
+            assert (await read(running))["text"]
+            assert kept.exists(), "nobody has been at the new one yet"
+    async with gateway() as running:
+        assert running.parts.page.server.address == f"http://127.0.0.1:{port}"
+        assert kept.exists()
+        await read(running)
+        await until(lambda: not kept.exists())
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff" * 9999, b'{"host":"127.0.0.1","port":1,"at":"2001-01-01T00:00:00Z"}'])
+async def test_a_former_address_that_is_damaged_or_old_is_none(gateway, site, content):
+    site.file.with_name("status-former-address").write_bytes(content)
+    async with gateway() as running:
+        assert running.parts.page.server.why_at_former_address is None
+        assert kept_former_address(site.file.with_name("gateway.sqlite3")) is None
+
+
+async def test_a_start_with_a_token_logs_how_to_make_one_and_the_first_start_shows_it(gateway, caplog):
+    caplog.set_level("INFO", "gateway")
+    async with gateway():
+        assert "shown only this once" in caplog.text
+        assert "make one" not in caplog.text
+    caplog.clear()
+    async with gateway():
+        assert re.search(r"make one: .*xyte-gateway token", caplog.text)
+        assert "shown only this once" not in caplog.text
+
+
 async def test_a_page_that_keeps_its_port_is_no_obstacle_to_itself(gateway):
     async with gateway() as running:
         before, port = await read(running), running.parts.page.server.address.rpartition(":")[2]
@@ -451,6 +489,46 @@ async def test_answers_for_a_table_that_another_person_has_changed_are_kept_besi
         for words in ("Their changes", "of-them", "Save over it", "telemetry_every = 9" if at == "cloud" else "of-me"):
             assert words in html + plain, words
         assert "telemetry_every = 7" in site.file.read_text()
+
+
+async def test_an_entry_is_removed_by_a_stale_form_where_others_have_changed_other_parts(gateway, site):
+    async with gateway() as running:
+        _, hidden = await form_of(running, "adapter/#1")
+        before = await read(running)
+        assert (await put(running, before["text"].replace("by the door", "by the gate"), before["etag"]))[0] == 200
+        status, url, html = await form(running, "/form/remove", at="adapter/#1", etag=hidden["etag"])
+        assert (status, "changed other parts of the file" in html, "by the gate" in html) == (200, True, True)
+        assert (await form(running, "/draft/save", id=re.search(r"id=([\w-]+)", url)[1]))[0] == 200
+        written = site.file.read_text()
+        assert ("by the gate" in written, 'name = "second"' in written) == (True, False)
+
+
+async def test_an_entry_that_another_person_has_changed_is_removed_only_by_who_has_seen_their_changes(gateway, site):
+    async with gateway() as running:
+        _, hidden = await form_of(running, "adapter/#1")
+        before = await read(running)
+        assert (await put(running, before["text"].replace('"second"', '"of-them"'), before["etag"]))[0] == 200
+        status, url, html = await form(running, "/form/remove", at="adapter/#1", etag=hidden["etag"])
+        plain = re.sub(r"<[^>]+>", "", html)
+        assert status == 200
+        for words in ("Their changes", "of-them", "Save over it", "by administrator (API)"):
+            assert words in html + plain, words
+        assert "of-them" in site.file.read_text()
+        over = re.search(r'name="over" value="([^"]+)"', html)[1]
+        assert (await form(running, "/draft/save", id=re.search(r"id=([\w-]+)", url)[1], over=over))[0] == 200
+        assert "of-them" not in site.file.read_text()
+
+
+async def test_warnings_are_shown_beside_mistakes(gateway):
+    async with gateway() as running:
+        shown = await read(running)
+        text = shown["text"].replace("telemetry_every = 5", "telemetry_every = -5").replace("c2d1e0ff-0a0b", "c2d1e0ff0a0b")
+        async with running.http.post("/api/v1/configuration/check", json={"text": text}) as answer:
+            checked = await answer.json()
+        assert [one["where"] for one in checked["mistakes"]] == ["cloud.telemetry_every"]
+        assert [one["where"] for one in checked["warnings"]] == ["models.*"]
+        status, _, html = await form(running, "/text", text=text, etag=shown["etag"])
+        assert (status, "1 mistake" in html, "1 warning" in html) == (422, True, True)
 
 
 async def test_answers_stay_in_the_form_where_nobody_knows_any_more_what_it_was_made_from(gateway):

@@ -159,17 +159,6 @@ class FileDrafts:
         kept = self.find(draft)
         return (await self._file.text(), ()) if kept is None else (kept.checked.text, kept.checked.mistakes)
 
-    async def named_text(self, draft: str | None, etag: str) -> str:
-        """Return the text of a draft, or of the file, where it is the one that a form was made from.
-
-        Raises:
-            NotEditable: it is another one.
-        """
-        text, _ = await self.text_of(draft)
-        if (draft is not None and draft not in self._drafts) or stamp_of(text) != etag:
-            raise NotEditable(CHANGED)
-        return text
-
     async def texts_of_form(self, draft: str | None, etag: str) -> tuple[str, str]:
         """Return the text that a form was made from, and what the draft, or the file without it, says now.
 

@@ -32,6 +32,7 @@ from gateway.status.configuration_view import (
     Saved,
     TextTooLarge,
 )
+from gateway.status.listening.former_address import keep_former_address
 
 Made = TypeVar("Made")
 
@@ -168,23 +169,36 @@ class FileEditor:
         self, at: Sequence[str | int], answers: Mapping[str, str], *, draft: str | None, etag: str, kind: str = ""
     ) -> ConfigurationDraft | Mapping[str, str]:
         """Change a table by the answers of its form."""
-        formed, text = await self._drafts.texts_of_form(draft, etag)
-        is_elsewhere = text != formed and await self._in_forms(lambda: same_table(formed, text, tuple(at)))
-        if text != formed and not is_elsewhere and self._drafts.find(draft) is not None:
-            raise NotEditable(CHANGED)  # in another window of the same draft
-        begun_with = text if is_elsewhere else formed
+        begun_with, merged_from = await self._begun_with(at, draft, etag)
         elsewhere = self._elsewhere()
         given = {key: answer for key, answer in answers.items() if dotted((*at, key)) not in elsewhere}
         changed, problems = await self._in_forms(lambda: self._forms.filled_in(begun_with, tuple(at), given, kind))
         if problems:
             return problems
-        merged_from = formed if is_elsewhere else None
         return await self._drafts.keep(changed, draft, begun_with=begun_with, merged_from=merged_from)
 
     async def remove(self, at: Sequence[str | int], *, draft: str | None, etag: str) -> ConfigurationDraft:
         """Remove a table from a list."""
-        text = await self._drafts.named_text(draft, etag)
-        return await self._drafts.keep(await self._in_forms(lambda: self._forms.removed(text, tuple(at))), draft, begun_with=text)
+        begun_with, merged_from = await self._begun_with(at, draft, etag)
+        changed = await self._in_forms(lambda: self._forms.removed(begun_with, tuple(at)))
+        return await self._drafts.keep(changed, draft, begun_with=begun_with, merged_from=merged_from)
+
+    async def _begun_with(self, at: Sequence[str | int], draft: str | None, etag: str) -> tuple[str, str | None]:
+        """Return the text that the answers of a form go into, and the one that the form was made from where that differs.
+
+        It is the text of now where the table of the form is the same in it; otherwise the former one, so that a person compares.
+
+        Raises:
+            NotEditable: the draft has changed in another window, or nobody knows what the form was made from.
+        """
+        formed, text = await self._drafts.texts_of_form(draft, etag)
+        if text == formed:
+            return formed, None
+        if await self._in_forms(lambda: same_table(formed, text, tuple(at))):
+            return text, formed
+        if self._drafts.find(draft) is not None:
+            raise NotEditable(CHANGED)  # in another window of the same draft
+        return formed, None
 
     async def _in_forms(self, work: Callable[[], Made]) -> Made:
         try:
@@ -204,6 +218,7 @@ class FileEditor:
             return Saved(problem=str(error))
         base = now if over == stamp_of(now) else kept.base
         saved = await self._changes.save(kept.checked, base, by=by)
+        await self._keep_address(saved)
         if saved.problem is None:
             await self._drafts.discard(draft)
         return saved
@@ -217,11 +232,22 @@ class FileEditor:
             checked = await self._file.check_edited(text, now)
         except (Unreadable, TextTooLarge) as error:
             return Saved(problem=str(error))
-        return await self._changes.save(checked, now, by=by)
+        saved = await self._changes.save(checked, now, by=by)
+        await self._keep_address(saved)
+        return saved
 
     async def undo(self, *, by: str) -> Saved:
         """Go one step back: to the text before the latest change."""
-        return await self._changes.undo(by=by)
+        undone = await self._changes.undo(by=by)
+        await self._keep_address(undone)
+        return undone
+
+    async def _keep_address(self, saved: Saved) -> None:
+        """Keep where the page is, if it moves: another process may find that it cannot be served at the new address."""
+        settings = self._own.base.settings
+        former = former_page(settings.status, self._address())
+        if saved.problem is None and self._changes.moves_to and former is not None:
+            await asyncio.to_thread(keep_former_address, settings.store.path, former)
 
     def begin_anew(self, *, by: str) -> None:
         """Build the gateway anew in this process, with the configuration as it was saved."""

@@ -123,7 +123,8 @@ def check_text(text: str, file: Path, adapters: Mapping[str, type[Adapter[Any]]]
     try:
         configuration = load_text(text, file, adapters)
     except SettingsError as error:
-        return Checked(text, None, (*misplaced, *(_shown(problem, masked) for problem in error.problems)))
+        mistakes = (*misplaced, *(_shown(problem, masked) for problem in error.problems))
+        return Checked(text, None, mistakes, tuple(_shown(one, masked, is_warning=True) for one in error.warnings))
     warnings = tuple(_shown(problem, masked, is_warning=True) for problem in configuration.warnings)
     return Checked(text, None if misplaced else configuration, tuple(misplaced), warnings)
 
