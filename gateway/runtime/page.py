@@ -51,7 +51,7 @@ def build_page(
     def note_use(token: Token) -> None:
         nonlocal kept
         tokens.note_use(token)
-        if kept is not None and server.why_at_former_address is None:
+        if kept is not None and server.why_at_former_address is None and server.why_without_certificate is None:
             kept = None  # the new address works: somebody is there
             forget_former_address(store)
 
@@ -70,7 +70,9 @@ def build_page(
 
 
 def address_notice(page: StatusPage | None, configuration: Configuration) -> str | None:
-    """Return that the page is not at the address that it was given; `None` where it is."""
+    """Return that the page is not served as its configuration says; `None` where it is."""
+    if page is not None and (problem := page.server.why_without_certificate) is not None:
+        return f"this page is served without TLS, to this machine alone, until its certificate can be used: {problem}"
     why = None if page is None else page.server.why_at_former_address
     if why is None:
         return None

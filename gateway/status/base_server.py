@@ -18,7 +18,7 @@ from gateway.status.auth.sign_in import SignIn
 from gateway.status.declared_routes import MAX_BODY_BYTES, DeclaredRoute, RouteTable, get
 from gateway.status.health import Health
 from gateway.status.hosts import local_host_for
-from gateway.status.listening.certificate import CertificateUnusable
+from gateway.status.listening.certificate import CertificateUnusable, PageCertificate
 from gateway.status.listening.client_addresses import is_in
 from gateway.status.listening.connections import Connections
 from gateway.status.listening.endpoint import Endpoint
@@ -31,6 +31,7 @@ from gateway.status.rights import Rights
 from gateway.status.routes.json_responses import json_response
 from gateway.status.routes.language import LanguageRoutes
 from gateway.status.who_answers import RUN_ID, Answerer, store_id, who_answers
+from gateway.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ BIND_RETRY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 0.5
 REST_SECONDS: Final = 75.0
 """A connection may rest so long between two requests: longer than common proxies let theirs rest."""
+LOOPBACK: Final = "127.0.0.1"
 _NUMBERS: Final = count(1)
 LINGER_SECONDS: Final = 2.0
 """The rest of a body that nobody reads is waited for so long."""
@@ -71,6 +73,8 @@ class BaseServer:
         """Set once the page can be reached."""
         self.why_at_former_address: str | None = None
         """Why the page is where it was before its address was changed; `None` where it is at the one that was asked for."""
+        self.why_without_certificate: str | None = None
+        """Why the certificate cannot be used, while the page is served to this machine alone; `None` where it is used."""
         self.address = ""
         """The URL of the page, once it can be reached."""
         self._connections = Connections(most_connections(), shares_all=lambda client: is_in(client, endpoint.trusted_proxies))
@@ -104,7 +108,10 @@ class BaseServer:
         return json_response(Health(gateway=self._gateway_name, store_id=store, run_id=self._run_id()))
 
     async def _listen(self, stack: AsyncExitStack) -> None:
-        """Listen until the stack ends; try again for as long as the address cannot be bound."""
+        """Listen until the stack ends; try again for as long as the address cannot be bound.
+
+        While its certificate cannot be used, the page is served to this machine alone, so that a person can mend that.
+        """
         # The middleware logs our own bugs. What is left for aiohttp to log are requests that are not HTTP, each with a traceback.
         not_http = logging.getLogger(f"{__name__}.not_http")
         not_http.setLevel(logging.CRITICAL)
@@ -118,11 +125,43 @@ class BaseServer:
         )
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
-        host, sockets = await self._bind()
         server = runner.server
         if server is None:  # it was set up above
             raise RuntimeError("the server of the page has ended")
         certificate = self._endpoint.certificate
+        why = None if certificate is None else _problem_of(certificate)
+        sockets = None if why is None else await self._bind_to_loopback()
+        if sockets is None:
+            await self._serve(stack, server, *await self._bind(), certificate)
+            return
+        log.error("the status page is served without TLS, to this machine alone, until its certificate can be used: %s", why)
+        self.why_without_certificate = why
+        meanwhile = await stack.enter_async_context(AsyncExitStack())
+        await self._serve(meanwhile, server, LOOPBACK, sockets, None)
+        mending = asyncio.create_task(self._serve_once_mended(stack, meanwhile, server))
+        stack.push_async_callback(end_tasks, {mending}, within_seconds=STOP_SECONDS)
+
+    async def _serve_once_mended(self, stack: AsyncExitStack, meanwhile: AsyncExitStack, server: web.Server) -> None:
+        """Serve the page as it was asked for, as soon as its certificate can be used."""
+        certificate = self._endpoint.certificate
+        while certificate is not None and (why := _problem_of(certificate)) is not None:
+            self.why_without_certificate = why
+            await asyncio.sleep(BIND_RETRY_SECONDS)
+        await meanwhile.aclose()
+        self.why_without_certificate = None
+        await self._serve(stack, server, *await self._bind(), certificate)
+
+    async def _bind_to_loopback(self) -> Sockets | None:
+        """Return sockets that this machine alone reaches, at the port of the page; `None` where it is taken."""
+        try:
+            return await bind(LOOPBACK, self._endpoint.port)
+        except OSError:
+            return None
+
+    async def _serve(
+        self, stack: AsyncExitStack, server: web.Server, host: str, sockets: Sockets, certificate: PageCertificate | None
+    ) -> None:
+        """Take connections at these sockets until the stack ends."""
         tls = None if certificate is None else certificate.context
         await stack.enter_async_context(Listener(self._connections, server, self._work, tls=tls).serving(sockets))
         port = sockets[0].getsockname()[1]
@@ -138,7 +177,7 @@ class BaseServer:
 
         Where its address was changed and cannot be bound, they are those of the former one: a page is there to change it back.
 
-        It is never served without the certificate that was asked for.
+        It is never served to others without the certificate that was asked for.
         """
         host, port, certificate = self._endpoint.host, self._endpoint.port, self._endpoint.certificate
         is_logged = False
@@ -181,3 +220,12 @@ class BaseServer:
         is_tls = endpoint.certificate is not None
         answer = await who_answers(local_host_for(endpoint.host), endpoint.port, endpoint.store, is_tls=is_tls)
         return "" if answer.who is Answerer.NOBODY else f"; what answers there is {answer}"
+
+
+def _problem_of(certificate: PageCertificate) -> str | None:
+    """Load a certificate, and return why it cannot be used."""
+    try:
+        certificate.load()
+    except CertificateUnusable as error:
+        return str(error)
+    return None

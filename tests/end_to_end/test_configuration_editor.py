@@ -382,6 +382,26 @@ async def test_a_former_address_that_is_damaged_or_old_is_none(gateway, site, co
         assert kept_former_address(site.file.with_name("gateway.sqlite3")) is None
 
 
+async def test_a_certificate_that_cannot_be_used_is_mended_on_the_page_that_this_machine_alone_reaches(gateway, site, until):
+    restart, broken = Restart(), site.file.with_name("page.pem")
+    broken.write_text("no certificate")
+    before = site.file.read_text()
+    site.file.write_text(before.replace("port = 0", f'port = 0\nhost = "0.0.0.0"\ncertificate = "{broken}"'))
+    async with gateway(restart) as running:
+        assert running.parts.page.server.address.startswith("http://127.0.0.1:")
+        notice = (await running.parts.view.snapshot()).gateway.notice
+        assert "to this machine alone, until its certificate can be used" in notice
+        assert "page.pem holds no certificate in PEM form" in notice
+        shown = await read(running)
+        text = shown["text"].replace(f'\ncertificate = "{broken}"', "")
+        assert (await put(running, text, shown["etag"]))[0] == 200
+        running.editor.begin_anew(by="a test")
+        await until(lambda: running.ended)
+    async with gateway(restart) as running:
+        assert running.parts.page.server.why_without_certificate is None
+        assert running.parts.page.server.address.startswith("http://0.0.0.0:")
+
+
 async def test_a_start_with_a_token_logs_how_to_make_one_and_the_first_start_shows_it(gateway, caplog):
     caplog.set_level("INFO", "gateway")
     async with gateway():

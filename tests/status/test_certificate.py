@@ -143,17 +143,28 @@ async def test_a_renewed_certificate_is_used_for_new_connections_and_a_broken_on
 
 
 @pytest.mark.enable_socket
-async def test_a_page_is_never_served_without_the_certificate_that_was_asked_for(
+async def test_a_page_without_its_certificate_is_served_to_this_machine_alone_until_that_can_be_used(
     serve, view, files, monkeypatch, caplog, tmp_path
 ):
     monkeypatch.setattr(base_server, "BIND_RETRY_SECONDS", 0.05)
     files()
-    starting = asyncio.create_task(serve(view, certificate=PageCertificate(tmp_path / "late.pem", tmp_path / "page.key")))
-    await asyncio.sleep(0.3)
-    assert not starting.done()
+    certificate = PageCertificate(tmp_path / "late.pem", tmp_path / "page.key")
+    page = await serve(view, host="0.0.0.0", bound="0.0.0.0", certificate=certificate)
+    served, port = page.server, int(page.address.rpartition(":")[2])
+    assert page.address == f"http://127.0.0.1:{port}"
+    assert "late.pem cannot be read" in served.why_without_certificate
+    async with page.http.get("/api/v1/status") as answer:
+        assert answer.status == 401, "it takes the token, as it would for others"
+    async with page.http.get("/api/v1/status", headers=page.bearer) as answer:
+        assert answer.status == 200
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.2", port)  # an address of every address of this machine, and not the one
     (tmp_path / "page.pem").rename(tmp_path / "late.pem")
-    page = await starting
-    assert page.address.startswith("https://")
+    async with asyncio.timeout(60):
+        while not served.address.startswith("https://"):  # noqa: ASYNC110 - a claim, not an event
+            await asyncio.sleep(0.05)
+    assert served.address.startswith("https://0.0.0.0:")
+    assert served.why_without_certificate is None
     assert caplog.text.count("late.pem cannot be read: No such file or directory") == 1
 
 

@@ -228,7 +228,10 @@ CONFIGURATION: dict[str, tuple[str, ...]] = {
     "gateway/runtime/configuration/page_address.py": (
         "The page cannot be served at port {port} of {host}: {text}. It would stay at its former address.",
     ),
-    "gateway/runtime/page.py": ("this page is at its former address, since it cannot be served at port {port} of {host}: {why}",),
+    "gateway/runtime/page.py": (
+        "this page is at its former address, since it cannot be served at port {port} of {host}: {why}",
+        "this page is served without TLS, to this machine alone, until its certificate can be used: {why}",
+    ),
     "gateway/runtime/configuration/file_text.py": (
         "Edit it with an editor on its machine",
         "Enter the value itself, or remove the mask",
