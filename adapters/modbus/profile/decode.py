@@ -75,12 +75,22 @@ def _compile_registers(start: int, points: Sequence[PlacedPoint]) -> _Compiled:
         factor = None if point.scale_factor is None else index[point.scale_factor - start, "h"]
         return converter(point.encoding, index[point.address - start, struct_format(point.encoding)], factor)
 
+    def each(positions: Sequence[int]) -> Callable[[Raw], Iterable[Value]]:
+        return _one_by_one([convert(points[position]) for position in positions])
+
+    def checked(positions: Sequence[int], values: Callable[[Raw], Iterable[Value]]) -> _Column:
+        missing = frozenset().union(*(points[position].encoding.not_available for position in positions))
+        return _Column(
+            positions, _unless_missing(values, _picker(own(positions)), missing, each(positions)) if missing else values
+        )
+
     integers, floats, divided, others = (kinds[kind] for kind in _Conversion)
+    divisors = [divisor(points[position].encoding.scale) for position in divided]
     return unpack, [
-        _Column(integers, _picker(own(integers))),
+        checked(integers, _picker(own(integers))),
         _Column(floats, _finite_floats(_picker(own(floats)))),
-        _Column(divided, _quotients(_picker(own(divided)), [divisor(points[position].encoding.scale) for position in divided])),
-        _Column(others, _one_by_one([convert(points[position]) for position in others])),
+        checked(divided, _quotients(_picker(own(divided)), divisors)),
+        _Column(others, each(others)),
     ]
 
 
@@ -95,11 +105,11 @@ class _Conversion(Enum):
 def _conversion(point: PlacedPoint) -> _Conversion:
     encoding = point.encoding
     is_number = struct_format(encoding) in NUMBER_FORMATS.values()
-    is_converted = encoding.bits is not None or encoding.values or encoding.not_available or encoding.offset
+    is_converted = encoding.bits is not None or encoding.values or encoding.valid or encoding.offset
     if not is_number or is_converted or point.scale_factor is not None:
         return _Conversion.OTHER
     if encoding.type in FLOATS:
-        return _Conversion.FLOAT if encoding.scale == 1 else _Conversion.OTHER
+        return _Conversion.FLOAT if encoding.scale == 1 and not encoding.not_available else _Conversion.OTHER
     if encoding.scale == 1:
         return _Conversion.INTEGER
     return _Conversion.DIVIDED if divisor(encoding.scale) else _Conversion.OTHER
@@ -127,6 +137,16 @@ def _finite_floats(pick: Callable[[Raw], tuple[float, ...]]) -> Callable[[Raw], 
         return values if all(map(isfinite, values)) else [value if isfinite(value) else None for value in values]
 
     return floats
+
+
+def _unless_missing(
+    values: Callable[[Raw], Iterable[Value]],
+    pick: Callable[[Raw], tuple[int, ...]],
+    missing: frozenset[int],
+    one_by_one: Callable[[Raw], Iterable[Value]],
+) -> Callable[[Raw], Iterable[Value]]:
+    """Return the values at once, and one by one only where a number that says "not available" is among them."""
+    return lambda raw: values(raw) if missing.isdisjoint(pick(raw)) else one_by_one(raw)
 
 
 def _quotients(pick: Callable[[Raw], tuple[int, ...]], divisors: Sequence[int]) -> Callable[[Raw], Iterable[Value]]:

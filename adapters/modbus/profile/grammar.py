@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -22,13 +23,19 @@ from gateway.adapter import (
     divisor,
 )
 
-NOT_AVAILABLE: Mapping[ValueType, int] = {
-    ValueType.INT16: -0x8000,
-    ValueType.UINT16: 0xFFFF,
-    ValueType.INT32: -0x80000000,
-    ValueType.UINT32: 0xFFFFFFFF,
-    ValueType.INT64: -0x8000000000000000,
-    ValueType.UINT64: 0xFFFFFFFFFFFFFFFF,
+NotAvailable: TypeAlias = Mapping[ValueType, frozenset[int]]
+"""By type, the raw numbers that say that there is no value."""
+
+NONE_DEFINED: NotAvailable = {}
+"""The numbers of a maker who defines none."""
+
+NOT_AVAILABLE: NotAvailable = {
+    ValueType.INT16: frozenset({-0x8000}),
+    ValueType.UINT16: frozenset({0xFFFF}),
+    ValueType.INT32: frozenset({-0x80000000}),
+    ValueType.UINT32: frozenset({0xFFFFFFFF}),
+    ValueType.INT64: frozenset({-0x8000000000000000}),
+    ValueType.UINT64: frozenset({0xFFFFFFFFFFFFFFFF}),
 }
 """The numbers with which a SunSpec device marks a point as not implemented (SunSpec Device Information Model, types)."""
 
@@ -56,6 +63,9 @@ class Point(ValueRule, MetricTexts):
         default=None, ge=0, lt=ADDRESSES, description="register with the power of ten; counted as `at` in a SunSpec model"
     )
     unit: str | None = None
+    valid: tuple[float, float] | None = Field(
+        default=None, description="[lowest, highest] raw number that is a value; any other says that there is none"
+    )
     group: str = "normal"
     urgent: bool = False
     reduce: Reduce = Reduce.LAST
@@ -93,10 +103,26 @@ class Point(ValueRule, MetricTexts):
             raise ValueError("scale is not 0, and not used together with a scale_factor")
         return self
 
-    def placed(self, layout: SunSpecLayout = NO_MODELS) -> Iterator[PlacedPoint]:
-        """Yield the point as often as a device with these SunSpec models has it; not at all without them."""
+    @model_validator(mode="after")
+    def _has_a_valid_range(self) -> Self:
+        if self.valid is None:
+            return self
+        if self.bits is not None or self.type not in {*NUMBER_FORMATS, ValueType.BCD}:
+            raise ValueError("`valid` belongs to numbers, not to bits, booleans or texts")
+        low, high = raw_limits(self.type) or self.valid
+        if not low <= self.valid[0] <= self.valid[1] <= high:
+            raise ValueError(f"`valid` is [lowest, highest], both raw numbers that fit into {self.type}")
+        return self
+
+    def placed(self, layout: SunSpecLayout = NO_MODELS, not_available: NotAvailable = NONE_DEFINED) -> Iterator[PlacedPoint]:
+        """Yield the point as often as a device with these SunSpec models has it; not at all without them.
+
+        Args:
+            layout: the models of the device.
+            not_available: by type, the numbers of the maker that say "not available"; in SunSpec models, those of SunSpec count.
+        """
         if self.address is not None:
-            yield self._placed(self.metric, self.address, self.scale_factor)
+            yield self._placed(self.metric, self.address, self.scale_factor, not_available.get(self.type, frozenset()))
             return
         for number, model in enumerate(layout.of(self.models)):
             index = f"_{number + 1}" if number else ""
@@ -137,22 +163,21 @@ class Point(ValueRule, MetricTexts):
         shift, factor = repetition * length, self.scale_factor
         if factor is not None:
             factor += model.address + (shift if first <= factor < first + length else 0)
-        return self._placed(f"{self.metric}{index}", model.address + self._at + shift, factor)
+        missing = NOT_AVAILABLE.get(self.type, frozenset())
+        return self._placed(f"{self.metric}{index}", model.address + self._at + shift, factor, missing)
 
     def _metric(self, name: str) -> Metric:
         """Return the metric of this point, or of its repetition with this name: `x_2` of `x`."""
         texts = self.text_fields(suffix=name.removeprefix(self.metric).replace("_", " "))
         return metric_of(name, self.unit, self.urgent, self.reduce, **texts)
 
-    def _placed(self, metric: str, address: int, scale_factor: int | None) -> PlacedPoint:
-        missing = NOT_AVAILABLE.get(self.type) if self.models else None
+    def _placed(self, metric: str, address: int, scale_factor: int | None, not_available: frozenset[int]) -> PlacedPoint:
+        encoding = self.encoding(scale=self.scale, offset=self.offset, not_available=not_available)
         return PlacedPoint(
             metric=self._metric(metric),
             table=self.table,
             address=address,
-            encoding=self.encoding(
-                scale=self.scale, offset=self.offset, not_available=frozenset() if missing is None else frozenset({missing})
-            ),
+            encoding=replace(encoding, valid=self.valid),
             scale_factor=scale_factor,
         )
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
-from adapters.modbus.profile.points import NUMBER_FORMATS, TEXTS, UNSIGNED, Encoding, ValueType, number_words
+from adapters.modbus.profile.points import NUMBER_FORMATS, TEXTS, UNSIGNED, Encoding, ValueType, decoded_numbers, number_words
 
 
 class StrictModel(BaseModel):
@@ -40,7 +40,10 @@ class ValueRule(StrictModel):
         default=None, description="[first bit, how many] of an unsigned number; bit 0 is the lowest"
     )
     values: dict[int, str] = Field(default_factory=dict, description="what the numbers mean")
-    not_available: frozenset[int] = Field(default=frozenset(), description="raw numbers that say that there is no value")
+    not_available: frozenset[int] | None = Field(
+        default=None,
+        description="raw numbers that say that there is no value, instead of those of its type; `[]`: all numbers are values",
+    )
 
     @property
     def words(self) -> int:
@@ -55,10 +58,13 @@ class ValueRule(StrictModel):
             raise ValueError(f"bits are taken from an unsigned number, not from {self.type}")
         if self.bits is not None and sum(self.bits) > 16 * self.words:
             raise ValueError(f"bits {list(self.bits)} go beyond the {16 * self.words} bits of {self.type}")
+        if self.not_available:
+            decoded_numbers(self.type, self.not_available)
         return self
 
     def encoding(self, *, scale: float = 1.0, offset: float = 0.0, not_available: frozenset[int] = frozenset()) -> Encoding:
-        """Return the encoding for the decoder."""
+        """Return the encoding for the decoder; `not_available` are the numbers of its type, where it has none of its own."""
+        missing = not_available if self.not_available is None else self.not_available
         return Encoding(
             type=self.type,
             words=self.words,
@@ -68,7 +74,7 @@ class ValueRule(StrictModel):
             scale=scale,
             offset=offset,
             values=self.values,
-            not_available=self.not_available | not_available,
+            not_available=decoded_numbers(self.type, missing) if missing else frozenset(),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -74,6 +74,8 @@ class Encoding:
     """The meanings of the numbers; a number without one is reported as its digits."""
     not_available: frozenset[int] = frozenset()
     """Raw numbers, before bits are taken out, with which the device reports that there is no value."""
+    valid: tuple[float, float] | None = None
+    """The lowest and the highest raw number that is a value; any other is none."""
 
 
 def raw_limits(number: ValueType) -> tuple[int, int] | None:
@@ -82,6 +84,34 @@ def raw_limits(number: ValueType) -> tuple[int, int] | None:
         return None
     bits = 16 * number_words(number)
     return (0, (1 << bits) - 1) if number in UNSIGNED else (-(1 << bits - 1), (1 << bits - 1) - 1)
+
+
+def decoded_numbers(number: ValueType, written: Iterable[int]) -> frozenset[int]:
+    """Return these numbers as the decoder gives them: 0xFFFF is -1 of a signed type, and -1 is 0xFFFF of an unsigned one.
+
+    Raises:
+        ValueError: a number does not fit the type, the type has no numbers, or one is there in both forms; the text says which.
+    """
+    if number in TEXTS or number is ValueType.BOOL:
+        raise ValueError(f"`not_available` belongs to numbers, not to {number}")
+    decoded: dict[int, int] = {}
+    for one in sorted(written):
+        value = _decoded(number, one)
+        if value in decoded:
+            raise ValueError(f"{decoded[value]} and {one:#x} are the same {number}: leave one out")
+        decoded[value] = one
+    return frozenset(decoded)
+
+
+def _decoded(number: ValueType, written: int) -> int:
+    limits = raw_limits(number)
+    if limits is None:
+        return written
+    low, high = limits
+    modulus = high - low + 1
+    if not -modulus // 2 <= written < modulus:
+        raise ValueError(f"{written} does not fit into {number}")
+    return written - modulus if written > high else written + modulus if written < low else written
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,13 +14,13 @@ from itertools import accumulate
 from typing import ClassVar, Literal, Self
 from zlib import crc32
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.main import IncEx
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
 from adapters.modbus.profile.grammar import CommandRule, Point, unwritable_because
 from adapters.modbus.profile.matching import IdentityOrigins, MatchRule, Origin, ValueRule
-from adapters.modbus.profile.points import PlacedPoint, ValueType
+from adapters.modbus.profile.points import PlacedPoint, ValueType, decoded_numbers
 from adapters.modbus.profile.sunspec_layout import NO_MODELS, PlacedModel, SunSpecLayout
 from gateway.adapter import (
     CommandSpec,
@@ -71,7 +71,7 @@ class SettingRule(ValueRule):
 
     def point(self, profile: Profile) -> PlacedPoint:
         """Return where the device has it."""
-        (placed,) = self._point(profile).placed()
+        (placed,) = self._point(profile).placed(not_available=profile.not_available)
         return placed
 
     def spec(self, profile: Profile) -> ParameterSpec:
@@ -157,6 +157,11 @@ class Profile(DeviceProfile):
         default=True,
         description="false: changed points were verified on the device, and are used at once; else they are read beside the "
         "former ones first, and used only if their values are plausible",
+    )
+    not_available: dict[ValueType, frozenset[int]] = Field(
+        default_factory=dict,
+        description="value type -> the raw numbers that say that there is no value, unsigned or as the type's own signed number; "
+        "`[]`: the maker defines none",
     )
     points: tuple[Point, ...]
     commands: tuple[CommandRule, ...] = ()
@@ -254,7 +259,9 @@ class Profile(DeviceProfile):
 
     def _all(self, layout: SunSpecLayout) -> tuple[list[tuple[Point, PlacedPoint]], list[tuple[Point, PlacedPoint]]]:
         """Return the points that are read, and those beyond the limit."""
-        ranked = ((rank, point, placed) for point in self.points for rank, placed in enumerate(point.placed(layout)))
+        ranked = (
+            (rank, point, placed) for point in self.points for rank, placed in enumerate(point.placed(layout, self.not_available))
+        )
         ordered = sorted(ranked, key=lambda each: each[0])
         kept = max(MOST_POINTS, sum(rank == 0 for rank, _, _ in ordered))
         pairs = [(point, placed) for _, point, placed in ordered]
@@ -280,6 +287,21 @@ class Profile(DeviceProfile):
                 rule.check_in(self)
             except ValueError as error:
                 raise ValueError(f"setting `{rule.name}`: {error}") from error
+        return self
+
+    @field_validator("not_available")
+    @classmethod
+    def _are_numbers_of_their_type(cls, not_available: dict[ValueType, frozenset[int]]) -> dict[ValueType, frozenset[int]]:
+        for number, written in not_available.items():
+            decoded_numbers(number, written)
+        return not_available
+
+    @model_validator(mode="after")
+    def _not_available_is_of_types_in_use(self) -> Self:
+        own = [point.type for point in self.points if not point.models]
+        used = {*own, *(rule.type for rule in self.settings if rule.metric is None)}
+        if unused := [number for number in self.not_available if number not in used]:
+            raise ValueError(f"`not_available` names {unused[0]}, but no point with an `address` has this type")
         return self
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from importlib.resources import files
 from itertools import accumulate
 from typing import Any
 
+from adapters.modbus.profile.grammar import NOT_AVAILABLE
 from adapters.modbus.profile.points import ValueType
 from adapters.modbus.profile.profile import Profile
 
@@ -265,7 +266,7 @@ def _point(model: int, point: Mapping[str, Any], offsets: Mapping[str, int]) -> 
         return None
     made: dict[str, Any] = {"models": [model], "at": offsets[point["name"]], "type": TYPES[point["type"]]}
     if point["type"].startswith("acc"):
-        made["not_available"] = [0]
+        made["not_available"] = [0, *NOT_AVAILABLE[TYPES[point["type"]]]]
     if (unit := point.get("units")) is not None:
         made["unit"] = UNITS.get(unit, unit)
     if point["type"].startswith("enum"):

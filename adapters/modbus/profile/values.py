@@ -75,6 +75,8 @@ def converter(encoding: Encoding, index: int, scale_factor: int | None = None) -
     raw = _raw_value(encoding, index)
     if encoding.not_available:
         raw = _unless(raw, encoding.not_available)
+    if encoding.valid is not None:
+        raw = _within(raw, *encoding.valid)
     if encoding.bits is not None:
         raw = _bit_field(raw, *encoding.bits, as_bool=encoding.bits[1] == 1 and not encoding.values)
     if encoding.values:
@@ -171,6 +173,14 @@ def _unless(number: Convert, not_available: frozenset[int]) -> Convert:
     def convert(raw: Raw) -> Value:
         value: Value = number(raw)
         return None if value in not_available else value
+
+    return convert
+
+
+def _within(number: Convert, lowest: float, highest: float) -> Convert:
+    def convert(raw: Raw) -> Value:
+        value = number(raw)
+        return value if value is not None and lowest <= value <= highest else None
 
     return convert
 

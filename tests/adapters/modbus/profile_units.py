@@ -202,6 +202,8 @@ def _raw_number(rule: ValueRule, number: int) -> object:
         return number % 2
     if rule.values and rule.bits is None:
         return sorted(rule.values)[number % len(rule.values)]
+    if (valid := getattr(rule, "valid", None)) is not None and not valid[0] <= 100 + number <= valid[1]:
+        return ceil(valid[0]) + number % (int(valid[1]) - ceil(valid[0]) + 1)
     if rule.type in FLOATS:
         return number + 0.5
     return 100 + number if rule.type in NUMBER_FORMATS or rule.type is ValueType.BCD else f"T{number}"

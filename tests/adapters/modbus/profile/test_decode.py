@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import struct
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.modbus.client.pdu import Table
 from adapters.modbus.profile.decode import BlockDecoder
-from adapters.modbus.profile.points import Encoding, PlacedPoint, ValueType
+from adapters.modbus.profile.points import Encoding, PlacedPoint, ValueType, decoded_numbers, raw_limits
 from adapters.modbus.profile.values import decode_one
 from gateway.adapter import Metric, Reading, Reduce
 
@@ -61,6 +62,30 @@ def test_every_number_type_in_every_order_comes_back(fields):
         payload += on_the_wire(number, CODES[name], low_word_first=low_word_first, low_byte_first=low_byte_first)
         expected.append(number)
     assert values(points, payload, start=100) == expected
+
+
+@given(st.data(), st.sampled_from(sorted(set(CODES) - {"float32", "float64"})), st.booleans(), st.booleans())
+def test_a_number_says_not_available_in_every_type_and_order_and_its_neighbours_are_values(data, name, words, octets):
+    kind, size = ValueType(name), struct.calcsize(CODES[name])
+    low, high = raw_limits(kind)
+    around = st.lists(st.integers(low, high), min_size=1, max_size=6)
+    found, missing = data.draw(around), data.draw(st.frozensets(st.integers(low, high), max_size=3))
+    scale = data.draw(st.sampled_from([1.0, 0.1, 10.0]))
+    raw = [one for number in [*found, *missing] for one in (number, min(number + 1, high))]
+    as_words = frozenset(number % (1 << 8 * size) for number in missing)  # as a maker writes them: unsigned
+    encoding = Encoding(
+        type=kind,
+        words=size // 2,
+        low_word_first=words,
+        low_byte_first=octets,
+        scale=scale,
+        not_available=decoded_numbers(kind, as_words),
+    )
+    payload = b"".join(on_the_wire(one, CODES[name], low_word_first=words, low_byte_first=octets) for one in raw)
+    points = [placed(encoding, at * size // 2) for at in range(len(raw))]
+    plain = [placed(replace(encoding, not_available=frozenset()), at * size // 2) for at in range(len(raw))]
+    expected = [None if one in missing else value for one, value in zip(raw, values(plain, payload), strict=True)]
+    assert values(points, payload) == expected
 
 
 @given(st.integers(0, 0xFFFF), st.integers(0, 15), st.integers(1, 16))
@@ -114,6 +139,31 @@ def test_a_float_that_is_no_number_is_no_value(bits):
 def test_a_number_that_says_not_available_is_no_value_before_it_is_scaled():
     encoding = Encoding(type=ValueType.INT16, scale=0.1, not_available=frozenset({-32768}))
     assert values([placed(encoding, 0), placed(encoding, 1)], struct.pack(">hh", -32768, 5)) == [None, 0.5]
+
+
+def test_bits_of_a_word_that_says_not_available_are_none():
+    encoding = Encoding(type=ValueType.UINT16, bits=(4, 1), not_available=frozenset({0xFFFF}))
+    assert values([placed(encoding, 0)], b"\xff\xff") == [None]
+    assert values([placed(encoding, 0)], b"\xff\xfe") == [True]
+
+
+def test_decimal_digits_can_say_not_available():
+    encoding = Encoding(type=ValueType.BCD, words=1, not_available=frozenset({9999}))
+    assert [values([placed(encoding, 0)], raw)[0] for raw in (b"\x99\x99", b"\x99\x98", b"\xff\xff")] == [None, 9998, None]
+
+
+@pytest.mark.parametrize(("raw", "value"), [(b"\x03\xe8", 100.0), (b"\x03\xe9", None), (b"\x00\x00", 0.0), (b"\xff\xff", None)])
+def test_a_raw_number_outside_of_the_valid_ones_is_no_value(raw, value):
+    encoding = Encoding(type=ValueType.INT16, scale=0.1, valid=(0, 1000))
+    assert values([placed(encoding, 0)], raw) == [value]
+
+
+def test_a_float_can_have_a_number_that_says_not_available_and_a_valid_range():
+    missing = Encoding(type=ValueType.FLOAT32, words=2, not_available=frozenset({-9999}))
+    valid = Encoding(type=ValueType.FLOAT32, words=2, valid=(0, 3e38))
+    raw = struct.pack(">ff", -9999.0, 3.4e38)
+    assert values([placed(missing, 0), placed(valid, 2)], raw) == [None, None]
+    assert values([placed(missing, 2), placed(missing, 0), placed(valid, 4)], raw + raw, start=0)[1:] == [None, None]
 
 
 def test_a_number_has_its_meaning_and_an_unknown_one_is_reported_as_its_digits():

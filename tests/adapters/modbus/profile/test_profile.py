@@ -50,6 +50,49 @@ def complaint(*points: str, head: str = HEAD) -> str:
     return str(error.value)
 
 
+def missing_of(made) -> dict[str, set[int]]:
+    placed = made.place(frozenset(made.metrics()), MODEL_103)
+    return {each.metric.name: set(each.encoding.not_available) for each in placed}
+
+
+MODEL_103 = SunSpecLayout((PlacedModel(103, 40072, 50),))
+
+
+def test_the_numbers_of_its_type_say_not_available_for_each_point_that_has_none_of_its_own():
+    head = HEAD + "not_available = { int16 = [0x7FFF, 0x8000], uint16 = [-1], int32 = [] }\n"
+    made = profile(
+        point(metric="signed", type="int16"),
+        point(metric="unsigned", address=1),
+        point(metric="long", address=2, type="int32"),
+        point(metric="own", address=4, not_available=[0]),
+        point(metric="all", address=5, not_available=[]),
+        point(metric="bits", address=6, bits=[0, 1]),
+        point(metric="model", address=None, models=[103], at=2),
+        point(metric="counter", address=None, models=[103], at=3, not_available=[0]),
+        head=head,
+    )
+    assert missing_of(made) == {
+        "signed": {0x7FFF, -0x8000},
+        "unsigned": {0xFFFF},
+        "long": set(),
+        "own": {0},
+        "all": set(),
+        "bits": {0xFFFF},
+        "model": {0xFFFF},
+        "counter": {0},
+    }
+    assert missing_of(type(made).from_point_map(made.point_map)) == missing_of(made)
+
+
+def test_a_setting_has_the_numbers_of_its_type_too():
+    head = (
+        HEAD
+        + 'not_available = { int16 = [0x7FFF] }\nsettings = [{ name = "limit", address = 9, type = "int16", between = [0, 9] }]\n'
+    )
+    made = profile(point(), head=head)
+    assert made.settings[0].point(made).encoding.not_available == {0x7FFF}
+
+
 def test_defaults_count_for_each_point_that_does_not_say_otherwise():
     text = (
         HEAD
@@ -162,6 +205,13 @@ def test_two_flags_may_share_a_register():
         ([point(models=[103], at=2)], "a point has either an `address`, or `models` and `at`"),
         ([point(adress=3)], "point `power`.adress: Extra inputs are not permitted"),
         ([point(type="float16")], "point `power`.type"),
+        ([point(not_available=[0x10000])], "65536 does not fit into uint16"),
+        ([point(type="int16", not_available=[-0x8001])], "-32769 does not fit into int16"),
+        ([point(type="int16", not_available=[-1, 0xFFFF])], "-1 and 0xffff are the same int16: leave one out"),
+        ([point(type="string", length=2, not_available=[0])], "`not_available` belongs to numbers, not to string"),
+        ([point(valid=[0, 0x10000])], "`valid` is [lowest, highest], both raw numbers that fit into uint16"),
+        ([point(valid=[2, 1])], "`valid` is [lowest, highest]"),
+        ([point(valid=[0, 1], bits=[0, 2])], "`valid` belongs to numbers, not to bits"),
         ([], "a profile has points: at least one"),
     ],
 )
@@ -182,6 +232,11 @@ def test_what_is_wrong_is_reported_with_file_and_point(points, says):
         (HEAD + "match = [{ registers = [{ address = 0 }] }]\n", "exactly one of `equals`, `between` and `matches`"),
         (HEAD + "identity = { serial_number = { object = 300 } }\n", "object"),
         (HEAD + "groups = { fast = 0 }\n", "groups.fast"),
+        (HEAD + "not_available = { uint16 = [0x1FFFF] }\n", "not_available: 131071 does not fit into uint16"),
+        (HEAD + "not_available = { uint16 = [-1, 0xFFFF] }\n", "-1 and 0xffff are the same uint16"),
+        (HEAD + "not_available = { bool = [1] }\n", "`not_available` belongs to numbers, not to bool"),
+        (HEAD + "not_available = { int32 = [0] }\n", "`not_available` names int32, but no point with an `address` has this type"),
+        (HEAD + "not_available = { word = [0] }\n", "not_available.word"),
         ("name =", "meter.toml: "),
     ],
 )
