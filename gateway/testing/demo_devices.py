@@ -267,7 +267,7 @@ def _sunspec_three_phase_inverter(start: int) -> list[Signal]:
         ("apparent_power", 18, Encoding.INT16, Sine(3190, 340, 83), 1),
         ("reactive_power", 20, Encoding.INT16, Sine(60, 20, 83), 1),
         ("power_factor", 22, Encoding.INT16, Sine(99.4, 0.3, 83), 0.1),
-        ("energy_yield", 24, Encoding.UINT32, _energy(18_400_512, per_hour=3170), 1),
+        ("energy_total", 24, Encoding.UINT32, _energy(18_400_512, per_hour=3170), 1),
         ("dc_current", 27, Encoding.UINT16, Sine(5.6, 0.6, 83), 0.01),
         ("dc_voltage", 29, Encoding.UINT16, Sine(583, 9, 97), 0.1),
         ("dc_power", 31, Encoding.INT16, Sine(3260, 350, 83), 1),

@@ -26,6 +26,7 @@ NAMES: Mapping[str, str] = {
     "volatile_organic_compounds": "voc",
     "mass": "weight",
     "mass_non_stabilized": "weight_unsettled",
+    "power": "active_power",
     "non_stabilized_mass": "weight_unsettled",
     "status": "device_status",
 }
@@ -178,7 +179,7 @@ _FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
     ("motion-sensor", frozenset({"motion", "motion_event", "occupancy", "presence"})),
     ("scale", frozenset({"weight", "weight_unsettled"})),
     ("plant-sensor", frozenset({"moisture", "conductivity"})),
-    ("power-meter", frozenset({"energy", "power"})),
+    ("power-meter", frozenset({"energy", "active_power"})),
     ("climate-sensor", frozenset({"temperature", "humidity", "dew_point"})),
     ("contact-sensor", frozenset({"opening"})),
     ("vibration-sensor", frozenset({"vibration", "vibration_event"})),
@@ -192,7 +193,7 @@ _FAMILIES: tuple[tuple[str, frozenset[str]], ...] = (
 
 def _is_one_of(name: str, names: frozenset[str]) -> bool:
     """Return whether the name is one of these, with or without a suffix: `button_left`, `temperature_2`."""
-    return name in names or name.partition("_")[0] in names
+    return name in names or name.partition("_")[0] in names or re.sub(r"_[0-9]+$", "", name) in names
 
 
 _STATES: Mapping[str, str] = {**NAMES, **STATE_NAMES}

@@ -51,29 +51,42 @@ TYPES: Mapping[str, ValueType] = {
 }
 """SunSpec types -> value types; a type that is missing here is not a measurement."""
 
+PHASES = (("A", "l1"), ("B", "l2"), ("C", "l3"))
+PHASE_PAIRS = (("AB", "l1_l2"), ("BC", "l2_l3"), ("CA", "l3_l1"))
+
 NAMES: Mapping[str, str] = {
     "A": "current",
-    "AphA": "current_l1",
-    "AphB": "current_l2",
-    "AphC": "current_l3",
     "PhV": "voltage",
-    "PhVphA": "voltage_l1",
-    "PhVphB": "voltage_l2",
-    "PhVphC": "voltage_l3",
-    "PhVphAB": "voltage_l1_l2",
-    "PhVphBC": "voltage_l2_l3",
-    "PhVphCA": "voltage_l3_l1",
     "Hz": "frequency",
     "W": "active_power",
-    "WphA": "active_power_l1",
-    "WphB": "active_power_l2",
-    "WphC": "active_power_l3",
     "VA": "apparent_power",
-    "VAR": "reactive_power",
+    **dict.fromkeys(("VAR", "VAr", "Var"), "reactive_power"),
     "PF": "power_factor",
     "TotWhImp": "energy_import",
     "TotWhExp": "energy_export",
+    "TotVAhImp": "apparent_energy_import",
+    "TotVAhExp": "apparent_energy_export",
     "WH": "energy_total",
+    **{f"{kind}{pair}": f"voltage_{phases}" for kind in ("PhVph", "PPVph") for pair, phases in PHASE_PAIRS},
+    **{
+        f"{kind}{letter}": f"{metric}_{phase}"
+        for kind, metric in (
+            *(("Aph", "current"), ("PhVph", "voltage"), ("Wph", "active_power"), ("VAph", "apparent_power")),
+            *(("VARph", "reactive_power"), ("PFph", "power_factor")),
+            *(("TotWhImpPh", "energy_import"), ("TotWhExpPh", "energy_export")),
+            *(("TotVAhImpPh", "apparent_energy_import"), ("TotVAhExpPh", "apparent_energy_export")),
+        )
+        for letter, phase in PHASES
+    },
+    **{
+        f"{kind}{phase.upper()}": f"{metric}_{phase}"
+        for kind, metric in (
+            *(("A", "current"), ("V", "voltage"), ("W", "active_power"), ("VA", "apparent_power")),
+            *(("Var", "reactive_power"), ("PF", "power_factor")),
+        )
+        for _, phase in PHASES
+    },
+    **{f"V{phases.upper().replace('_', '')}": f"voltage_{phases}" for _, phases in PHASE_PAIRS},
 }
 """SunSpec names -> the metric names of the other profiles; any other point is named by its label."""
 

@@ -34,7 +34,7 @@ class PowerSupply(SerialDevice):
             "*IDN?": lambda: f"GW-INSTEK,PSU-20-76,{self._serial_number},01.00.20110101",
             "MEAS:VOLT?": lambda: self._measured("voltage", self.voltage if self.is_on else 0.0),
             "MEAS:CURR?": lambda: self._measured("current", self.current if self.is_on else 0.0),
-            "VOLT?": lambda: f"{self.record('voltage_setpoint', self.voltage):+.3f}",
+            "VOLT?": lambda: f"{self.record('voltage_set_point', self.voltage):+.3f}",
             "CURR?": lambda: f"{self.record('current_limit', self.current_limit):+.3f}",
             "OUTP?": lambda: str(int(self.record("output", self.is_on))),
         }

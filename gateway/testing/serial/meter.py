@@ -101,17 +101,17 @@ class P1Meter(SerialDevice):
 
     def _electricity(self) -> list[str]:
         hours = self._clock() / 3600
-        power = self.record("power_imported", 1.234)
+        power = self.record("active_power_import", 1.234)
         common = [f"0-0:1.0.0({_now()})", f"1-0:1.7.0({power:06.3f}*kW)", "1-0:2.7.0(00.000*kW)"]
         phases = [f"1-0:{code}.7.0({0.4 + code / 1000:06.3f}*kW)" for code in (21, 41, 61)]
         phases += [f"1-0:{code}.7.0({229 + code / 10:05.1f}*V)" for code in (32, 52, 72)]
         if self.country == "lu":
-            energy = self.record("energy_imported", round(273.764 + hours, 3))
+            energy = self.record("energy_import", round(273.764 + hours, 3))
             return [
                 *("1-3:0.2.8(42)", "0-0:42.0.0(53414731303330373030303132373031)", *common),
                 *(f"1-0:1.8.0({energy:010.3f}*kWh)", "1-0:3.8.0(000462.590*kvarh)", "1-0:4.7.0(00.154*kvar)", *phases),
             ]
-        energy = self.record("energy_imported_tariff_1", round(2601.234 + hours, 3))
+        energy = self.record("energy_import_tariff_1", round(2601.234 + hours, 3))
         lines = ["0-0:96.1.1(4530303434303037333832323436303139)", *common, f"1-0:1.8.1({energy:010.3f}*kWh)", *phases]
         if self.country == "be":
             peak = "0-0:98.1.0(1)(1-0:1.6.0)(1-0:1.6.0)(230101000000W)(632525252525W)(00.000*kW)"

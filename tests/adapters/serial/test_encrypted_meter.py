@@ -86,7 +86,7 @@ async def test_with_its_key_it_is_read_and_is_the_same_device(line, tmp_path, is
     assert found.needs is None
     assert found.model == "Lux5\\253663629_D"
     assert values["gas"] == 12.5
-    assert values["energy_imported"] > 273
+    assert values["energy_import"] > 273
 
 
 async def test_the_key_of_another_meter_is_told_once_and_never_shown(line, caplog):

@@ -99,7 +99,7 @@ async def test_an_overload_of_an_instrument_is_none_and_no_volts(line, overload)
             child = found.as_child(adapter="rack", bus="rack")
             blocks = [block async for block in adapter.read(child, frozenset(adapter.poll_groups(child)))]
     values = {reading.metric.name: reading.value for block in blocks for reading in block}
-    assert values == {"voltage": None, "current": None, "voltage_setpoint": 12.0, "current_limit": 3.0, "output": "on"}
+    assert values == {"voltage": None, "current": None, "voltage_set_point": 12.0, "current_limit": 3.0, "output": "on"}
 
 
 @pytest.mark.parametrize(("style", "failed"), [("pairs", "nan"), ("json", "1e400")])

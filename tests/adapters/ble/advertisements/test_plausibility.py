@@ -150,7 +150,7 @@ def test_a_unit_without_a_range_keeps_every_number():
         ("movement_counter", None, 254),
         ("count", None, 4294967295),
         ("differential_pressure", "hPa", -1.25),
-        ("power", "W", -3000.0),
+        ("active_power", "W", -3000.0),
         ("rssi", "dBm", -127),
     ],
 )

@@ -179,7 +179,7 @@ async def test_an_accumulator_of_zero_is_not_implemented(memory_transport, memor
     adapter = adapter_on(memory_transport({1: memory_unit(tables={Table.HOLDING: registers})}), units=1)
     child = admitted(await adapter.identify("1"))
     values = {one.metric.name: one.value async for block in adapter.read(child, frozenset({"slow"})) for one in block}
-    assert set(values) >= {"energy_yield"}
+    assert set(values) >= {"energy_total"}
     energies = {name: value for name, value in values.items() if "energy" in name or "hours" in name}
     assert len(energies) > 20
     assert set(energies.values()) == {None}

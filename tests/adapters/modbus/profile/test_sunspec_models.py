@@ -313,3 +313,16 @@ async def test_a_scale_factor_out_of_its_range_leaves_the_values_out(read_all, p
     inverter = SunSpecModel(103, 50, {2: 160, 6: power, 14: 3650, 15: 0, 38: 4})
     _, values, _, _ = await read_all(inverter)
     assert (values["ac_current"], values["ac_power"]) == (None, 3650)
+
+
+@pytest.mark.parametrize("floats", [211, 212, 213, 214])
+def test_a_meter_with_floats_has_the_metrics_of_one_with_whole_numbers(floats):
+    whole, names = profile_for([floats - 10]), [point.metric for point in profile_for([floats]).points]
+    assert names == [point.metric for point in whole.points]
+    assert {"voltage_l1_l2", "voltage_l3_l1", "apparent_power_l2", "power_factor_l3", "energy_import_l1"} <= set(names)
+
+
+def test_phases_have_the_same_names_in_every_model():
+    phases = {f"{metric}_l{phase}" for metric in ("active_power", "current", "voltage", "reactive_power") for phase in (1, 2, 3)}
+    for model in (203, 213, 701):
+        assert phases <= {point.metric for point in profile_for([model]).points}
