@@ -73,6 +73,11 @@ class RestorePlan:
     """The names of its children that the backup does not have."""
 
     @property
+    def plan(self) -> str:
+        """Its token, as the JSON API names it."""
+        return self.token
+
+    @property
     def is_same_gateway(self) -> bool:
         """Whether it is a backup of the gateway that runs."""
         return self.serial_number == self.own_serial_number

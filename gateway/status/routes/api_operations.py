@@ -76,6 +76,15 @@ def _shortened(text: str) -> str:
     return f'"{shown}"'
 
 
+def model_of(model: type[Body], source: object) -> Body:
+    """Return a model of the API with the attributes of an object that have the names of its fields, tables within it likewise.
+
+    Raises:
+        ValidationError: the object lacks one of them; that is a bug.
+    """
+    return model.model_validate(source, from_attributes=True)
+
+
 def api_response(model: BaseModel | None, *, status: int = 200) -> web.Response:
     """Return a response; `None` means that there is no such thing."""
     if model is None:

@@ -23,7 +23,14 @@ from gateway.status.operations.configuration import (
     GatewayConfigurationText,
 )
 from gateway.status.operations.operation import ErrorResponse
-from gateway.status.routes.api_operations import action_response, api_response, operation_routes, read_body, read_large_json
+from gateway.status.routes.api_operations import (
+    action_response,
+    api_response,
+    model_of,
+    operation_routes,
+    read_body,
+    read_large_json,
+)
 from gateway.status.routes.requester import token_holder
 
 NOT_CONFIRMED = "a restart needs a confirmation: send it with `confirmed` set to true"
@@ -53,11 +60,7 @@ class ConfigurationApi:
                 can_undo=file.can_undo,
                 waits_for_restart=tuple(file.restart_keys),
                 from_elsewhere=dict(file.elsewhere),
-                change=None
-                if change is None
-                else ConfigurationChange(
-                    at=change.at, what=change.what, by=change.by, problem=change.problem, is_watched=change.is_watched
-                ),
+                change=None if change is None else model_of(ConfigurationChange, change),
             )
         )
 
@@ -76,12 +79,7 @@ class ConfigurationApi:
             ConfigurationPlanned(
                 mistakes=_shown(draft.mistakes),
                 warnings=_shown(draft.warnings),
-                parts=()
-                if plan is None
-                else tuple(
-                    ConfigurationPart(key=part.key, before=part.before, after=part.after, effect=part.effect, note=part.note)
-                    for part in plan.parts
-                ),
+                parts=() if plan is None else tuple(model_of(ConfigurationPart, part) for part in plan.parts),
                 cautions=() if plan is None else tuple(plan.warnings),
                 difference=() if plan is None else tuple(f"{line.kind}{line.text}" for line in plan.lines),
             )
@@ -129,8 +127,8 @@ class ConfigurationApi:
 
 
 def _mistakes(draft: ConfigurationDraft) -> ConfigurationMistakes:
-    return ConfigurationMistakes(mistakes=_shown(draft.mistakes), warnings=_shown(draft.warnings))
+    return model_of(ConfigurationMistakes, draft)
 
 
 def _shown(mistakes: Sequence[TextMistake]) -> tuple[ConfigurationMistake, ...]:
-    return tuple(ConfigurationMistake(line=one.line, where=one.where, wrong=one.wrong, right=one.right) for one in mistakes)
+    return tuple(model_of(ConfigurationMistake, one) for one in mistakes)

@@ -6,10 +6,17 @@ from aiohttp import web
 
 from gateway.errors import StoreError
 from gateway.status.declared_routes import DeclaredRoute
-from gateway.status.maintenance_view import RestorePlan, RestoreView
+from gateway.status.maintenance_view import RestoreView
 from gateway.status.operations.operation import ErrorResponse
 from gateway.status.operations.restore import OPERATIONS, CheckedBackup, RestoreConfirmation
-from gateway.status.routes.api_operations import action_response, api_response, invalid_request, operation_routes, read_body
+from gateway.status.routes.api_operations import (
+    action_response,
+    api_response,
+    invalid_request,
+    model_of,
+    operation_routes,
+    read_body,
+)
 from gateway.status.routes.restore import MULTIPART_BYTES, checked_upload
 
 
@@ -30,7 +37,7 @@ class RestoreApi:
         if request.content_type != "multipart/form-data":
             return _refusal(415, "nothing is restored: the body has to be multipart/form-data with `passphrase` and `file`")
         try:
-            return api_response(_checked(await checked_upload(request, self._view)))
+            return api_response(model_of(CheckedBackup, await checked_upload(request, self._view)))
         except StoreError as error:
             return action_response(f"nothing is restored: {error}")
         except ValueError:
@@ -56,17 +63,3 @@ class RestoreApi:
 
 def _refusal(status: int, why: str) -> web.Response:
     return api_response(ErrorResponse(error=why), status=status)
-
-
-def _checked(plan: RestorePlan) -> CheckedBackup:
-    return CheckedBackup(
-        plan=plan.token,
-        is_same_gateway=plan.is_same_gateway,
-        serial_number=plan.serial_number,
-        children=plan.children,
-        samples=plan.samples,
-        own_serial_number=plan.own_serial_number,
-        own_children=plan.own_children,
-        waiting=plan.waiting,
-        added=plan.added,
-    )

@@ -14,17 +14,15 @@ from gateway.status.operations.setup import (
     BusRequest,
     FileRequest,
     FileState,
-    QuestionDevice,
-    QuestionFamily,
     SaveRequest,
     SearchRequest,
     SetupPlan,
     SetupQuestions,
 )
 from gateway.status.rights import Rights
-from gateway.status.routes.api_operations import action_response, api_response, operation_routes, read_body
+from gateway.status.routes.api_operations import action_response, api_response, model_of, operation_routes, read_body
 from gateway.status.routes.json_responses import json_response
-from gateway.status.setup_view import FileToCorrect, SetupFamily, SetupForm, SetupReview, SetupView
+from gateway.status.setup_view import SetupView
 
 STARTS = "there is a configuration, and the gateway starts, or waits for it to be corrected"
 
@@ -60,7 +58,7 @@ class SetupApi:
     async def questions(self, request: web.Request) -> web.Response:
         """Respond with the questions and the answers so far."""
         del request
-        return api_response(_questions(self._view.actions.form()))
+        return api_response(model_of(SetupQuestions, self._view.actions.form()))
 
     async def answer(self, request: web.Request) -> web.Response:
         """Take the answers, and respond with the questions and what is wrong with an answer."""
@@ -68,13 +66,13 @@ class SetupApi:
         if not self._view.setup().is_set_up_here:
             return action_response(STARTS)
         await self._view.actions.answer(_fields(wanted))
-        return api_response(_questions(self._view.actions.form()))
+        return api_response(model_of(SetupQuestions, self._view.actions.form()))
 
     async def plan(self, request: web.Request) -> web.Response:
         """Respond with what would be written."""
         del request
         review = await self._view.actions.review() if self._view.setup().is_set_up_here else None
-        return api_response(None if review is None else _plan(review))
+        return api_response(None if review is None else model_of(SetupPlan, review))
 
     async def save(self, request: web.Request) -> web.Response:
         """Write the configuration that was looked at."""
@@ -104,7 +102,7 @@ class SetupApi:
         """Respond with the file and its mistakes."""
         del request
         file = self._view.actions.file_to_correct()
-        return api_response(None if file is None else _file(file))
+        return api_response(None if file is None else model_of(FileState, file))
 
     async def correct_file(self, request: web.Request) -> web.Response:
         """Save a corrected file."""
@@ -130,54 +128,3 @@ def _fields(wanted: AnswersRequest) -> dict[str, str]:
     for family in wanted.families:
         fields |= {f"choice-{family.id}": family.choice.value, f"model-{family.id}": family.model_id}
     return fields | dict.fromkeys(wanted.left_out, "on")
-
-
-def _questions(form: SetupForm) -> SetupQuestions:
-    return SetupQuestions(
-        name=form.name,
-        entry_url=form.entry_url,
-        allow_plain_http=form.allow_plain_http,
-        has_key=form.has_key,
-        key_from=form.key_from,
-        families=tuple(map(_family, form.families)),
-        admits_later=form.admits_later,
-        problems=dict(form.problems),
-    )
-
-
-def _family(family: SetupFamily) -> QuestionFamily:
-    return QuestionFamily(
-        id=family.id,
-        name=family.name,
-        count=family.count,
-        profiles=family.profiles,
-        choice=family.choice,
-        model_id=family.model_id,
-        devices=tuple(
-            QuestionDevice(id=one.id, device=one.device, bus=one.bus, is_left_out=one.is_left_out) for one in family.devices
-        ),
-        problem=family.problem,
-    )
-
-
-def _plan(review: SetupReview) -> SetupPlan:
-    return SetupPlan(
-        revision=review.revision,
-        file=review.file,
-        text=review.text,
-        key_file=review.key_file,
-        verdict=review.verdict,
-        verdict_text=review.verdict_text,
-        admitted=review.admitted,
-        waiting=review.waiting,
-        left_out=review.left_out,
-        buses=review.buses,
-        unwritable=review.unwritable,
-        problems=review.problems,
-    )
-
-
-def _file(file: FileToCorrect) -> FileState:
-    return FileState(
-        text=file.text, stamp=file.stamp, is_unsaved=file.is_unsaved, mistakes=file.mistakes, unwritable=file.unwritable
-    )
