@@ -18,6 +18,7 @@ from gateway.errors import BeginAnew
 from gateway.runtime.builder import build
 from gateway.runtime.parts import Timing
 from gateway.runtime.restart import Restart
+from gateway.status.auth.token_file import make_token
 from gateway.status.listening.former_address import kept_former_address
 from gateway.testing.devices import SyntheticBus, SyntheticDevice
 from gateway.testing.line_with_speed import LineAdapter
@@ -627,6 +628,33 @@ async def test_a_try_says_what_is_wrong_and_what_the_gateway_has_open_itself(gat
         assert trials["3"][0] == "fails"
         assert "unplugged" in trials["3"][1].lower()
         assert site.buses[0].opened == opened
+
+
+async def test_a_hub_that_is_lost_between_two_steps_keeps_nobody_from_saving(gateway, site, emulator, until):
+    async with gateway() as running:
+        await until(lambda: len(running.parts.state.registry.children) == 2)
+        _, hidden = await form_of(running, "cloud")
+        status, url, html = await form(running, "/form", at="cloud", **hidden, **{"f.telemetry_every": "9"})
+        assert (status, "What changes" in html) == (200, True)
+        await emulator.__aexit__(None, None, None)
+        assert (await form(running, "/draft/save", id=re.search(r"id=([\w-]+)", url)[1]))[0] == 200
+        assert "telemetry_every = 9" in site.file.read_text()
+        assert running.parts.own_configuration.base.settings.cloud.telemetry_every == timedelta(seconds=9)
+
+
+async def test_a_token_that_is_withdrawn_between_two_steps_saves_nothing_and_the_draft_waits_for_another(gateway, site, until):
+    tokens = site.file.with_name("status-token")
+    async with gateway() as running:
+        _, hidden = await form_of(running, "cloud")
+        _, url, _ = await form(running, "/form", at="cloud", **hidden, **{"f.telemetry_every": "9"})
+        draft, before, present = re.search(r"id=([\w-]+)", url)[1], site.file.read_text(), tokens.read_bytes()
+        other = make_token(tokens, lambda token: None)  # it takes the place of the one that began
+        assert (await form(running, "/draft/save", id=draft))[0] in (401, 403)
+        assert site.file.read_text() == before
+        assert tokens.read_bytes() != present
+        running.http.headers["Authorization"] = f"Bearer {other}"
+        assert (await form(running, "/draft/save", id=draft))[0] == 200
+        assert "telemetry_every = 9" in site.file.read_text()
 
 
 @pytest.mark.parametrize("at", ["", "nothing", "cloud/colour", "adapter", "adapter/#9", "adapter/#x", "models/#1", "a" * 600])
