@@ -66,12 +66,13 @@ from gateway.models import (
     WrittenSetting,
 )
 from gateway.plain_numbers import seconds_text
+from gateway.profiles.checks import table_check
 from gateway.profiles.commands import check_parameter_names, checked_parameter, find_command
 from gateway.profiles.files import Mistake, ProfileError, ProfileFiles, Source, apply_defaults
 from gateway.profiles.licences import LicenceRule, licence_command
 from gateway.profiles.metric_texts import MetricTexts
 from gateway.profiles.model import DeviceProfile, ProfileName
-from gateway.profiles.names import first_duplicate, slug, unknown_name
+from gateway.profiles.names import duplicates, first_duplicate, slug, unknown_name
 from gateway.profiles.parameters import (
     Characters,
     CommandTexts,
@@ -180,6 +181,7 @@ __all__ = [
     "checked_host_name",
     "checked_parameter",
     "divisor",
+    "duplicates",
     "examine_port",
     "find_command",
     "first_duplicate",
@@ -194,6 +196,7 @@ __all__ = [
     "settings_model",
     "shown_value",
     "slug",
+    "table_check",
     "unknown_name",
     "unusual_speed",
     "validate_parameters",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from gateway.errors import AdapterError
+from gateway.errors import AdapterError, SettingsProblem
 from gateway.models import Confidence, Found, Progress, Reading
 
 
@@ -180,4 +180,15 @@ class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an ad
 
 
 class ProfileProblems(AdapterError):
-    """A profile cannot be used; each line of the text names the file, the place and what would be right."""
+    """A profile cannot be used; each line of the text names the file, the place and what would be right.
+
+    Args:
+        text: the text.
+        problems: the same for a program; empty where the file could not be read.
+        strangeness: how many values are at no place of the grammar, or missing: most of them in a profile for another adapter.
+    """
+
+    def __init__(self, text: str, problems: Sequence[SettingsProblem] = (), *, strangeness: int = 0) -> None:
+        super().__init__(text)
+        self.problems = tuple(problems)
+        self.strangeness = strangeness

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from gateway.adapter import CheckedProfile, DeviceUnreachable, NotOffered, ProfileProblems, Reading, Workbench
 from gateway.cli.buses import Entry, With, adapter_bugs_reported, entries, present_buses
-from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, err, errors_shown, out, print_json
+from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, err, errors_shown, out, print_json, problem_list
 from gateway.cli.read import value_text
 from gateway.config.settings import DEFAULT_FILE
 from gateway.field.plugins import installed, usable
@@ -70,12 +70,10 @@ def check(
     Exit code 2 if the profile has a mistake, 1 if the device could not be read.
     """
     with errors_shown(as_json=as_json):
-        if not file.is_file():
-            raise CommandFailed(f"{file}: cannot be read: there is no such file", EXIT_WRONG)
         try:
             checked, readings = asyncio.run(_check(file, entry, address, config, with_))
         except ProfileProblems as error:
-            raise CommandFailed(str(error), EXIT_WRONG) from error
+            raise _refused(file, error, as_json=as_json) from error
     if as_json:
         print_json({**_checked_facts(checked), "readings": None if readings is None else _values(readings)})
         return
@@ -112,21 +110,29 @@ def _checked(file: Path) -> CheckedProfile:
     """Check the profile with the adapter whose format it follows; each adapter has its own format.
 
     Raises:
-        ProfileProblems: no adapter accepts it; the problems are those of the adapter with the fewest.
+        ProfileProblems: no adapter accepts it; the problems are those of the adapter that knows most of its keys.
     """
-    problems: list[str] = []
+    problems: list[ProfileProblems] = []
 
     def check_with(workbench: Workbench) -> CheckedProfile | None:
         try:
             return workbench.check_profile(file)
         except ProfileProblems as error:
-            problems.append(str(error))
+            problems.append(error)
             return None
 
     for checked in _from_each_adapter(check_with).values():
         if checked is not None:
             return checked
-    raise ProfileProblems(min(problems, key=lambda text: len(text.splitlines())))
+    raise min(problems, key=lambda error: (error.strangeness, len(error.problems)))
+
+
+def _refused(file: Path, error: ProfileProblems, *, as_json: bool) -> Exception:
+    """Show the mistakes of a profile; return what ends the command."""
+    if not as_json:
+        return CommandFailed(str(error), EXIT_WRONG)
+    print_json({"error": str(error), "file": str(file), "problems": problem_list(error.problems)})
+    return typer.Exit(EXIT_WRONG)
 
 
 def _from_each_adapter(call: Callable[[Workbench], T]) -> dict[str, T]:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from gateway.adapter import Adapter, AdapterSettings, SettingMistake
-from gateway.config.hidden_mistakes import validate_all
 from gateway.config.mistakes import did_you_mean, key_and_line, validation_problems
 from gateway.errors import SettingsError, SettingsProblem
+from gateway.file_mistakes.hidden_mistakes import validate_all
 from gateway.toml_lines import Location
 
 

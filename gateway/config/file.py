@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.config.toml_mistakes import ReadTables, read_tables
 from gateway.errors import SettingsError, SettingsProblem
+from gateway.file_mistakes.toml_mistakes import ReadTables, read_tables
 
 STANDARD_INPUT: Final = Path("-")
 """The name of a configuration file that stands for the standard input."""

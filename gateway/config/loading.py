@@ -14,12 +14,12 @@ from gateway.config.checks import cloud_problems, notify_problems, page_problems
 from gateway.config.entries import check_entries
 from gateway.config.file import read_tables_of, without_option_names
 from gateway.config.hardware_key import with_hardware_key
-from gateway.config.hidden_mistakes import LeftOut, Validated, validate_all
 from gateway.config.mistakes import ENV_PREFIX, dotted, is_in_environment, unknown_variables, validation_problems
 from gateway.config.settings import Configuration, Settings
-from gateway.config.toml_mistakes import ReadTables, read_tables
 from gateway.config.warnings import find_warnings
 from gateway.errors import SettingsError, SettingsProblem
+from gateway.file_mistakes.hidden_mistakes import LeftOut, Validated, validate_all
+from gateway.file_mistakes.toml_mistakes import ReadTables, read_tables
 from gateway.toml_lines import line_of
 
 

@@ -5,58 +5,19 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from gateway.command_secrets import KEY_LIKE
-from gateway.config.hidden_mistakes import mistakes_in
 from gateway.errors import SettingsError, SettingsProblem
-from gateway.plain_numbers import seconds_text
+from gateway.file_mistakes.hidden_mistakes import mistakes_in
+from gateway.file_mistakes.plain_words import beginning_small, in_plain_words, quoted
 from gateway.toml_lines import Location, line_of
-from gateway.url_secrets import without_bare_url_user, without_url_user
 
 ENV_PREFIX = "XYTE_GATEWAY__"
-
-QUOTED_LENGTH = 60
-"""So many characters of a wrong value are shown."""
-
-IN_PLAIN_WORDS: Mapping[str, str] = {
-    "bool_parsing": "has to be true or false",
-    "bool_type": "has to be true or false",
-    "dict_type": "has to be a table",
-    "enum": "has to be {expected}",
-    "float_parsing": "has to be a number",
-    "float_type": "has to be a number",
-    "finite_number": "has to be a finite number",
-    "ip_any_network": "is not an address or a network; write it as 10.0.0.5 or 10.0.0.0/24",
-    "path_type": "has to be a path, in quotes",
-    "string_pattern_mismatch": "has characters that cannot be in it",
-    "string_too_long": "is too long: at most {max_length} characters",
-    "too_long": "has too many entries: at most {max_length}",
-    "greater_than": "has to be more than {gt}",
-    "greater_than_equal": "has to be at least {ge}",
-    "int_from_float": "has to be a whole number",
-    "int_parsing": "has to be a whole number",
-    "int_type": "has to be a whole number",
-    "less_than": "has to be less than {lt}",
-    "less_than_equal": "has to be at most {le}",
-    "list_type": "has to be a list, in [ ]",
-    "literal_error": "has to be {expected}",
-    "model_attributes_type": "has to be a table",
-    "model_type": "has to be a table",
-    "string_too_short": "is too short: at least {min_length} character(s)",
-    "string_type": "has to be a text, in quotes",
-    "time_delta_parsing": "has to be a number of seconds",
-    "time_delta_type": "has to be a number of seconds",
-    "too_short": "has too few entries: at least {min_length}",
-    "tuple_type": "has to be a list, in [ ]",
-}
-"""pydantic's error types -> a sentence about the file."""
 
 
 def validation_problems(details: ErrorDetails, model: type[BaseModel], place: Location, text: str) -> Iterator[SettingsProblem]:
@@ -92,10 +53,10 @@ def validation_problems(details: ErrorDetails, model: type[BaseModel], place: Lo
             at, line = key_and_line((*place, *inside, *one.location), text)
             _, field = _field_of(model, (*inside, *one.location))
             purpose = f"It is for: {field.description}" if field is not None and field.description else right
-            yield SettingsProblem(at, _beginning_small(one.wrong), one.right or purpose, line)
+            yield SettingsProblem(at, beginning_small(one.wrong), one.right or purpose, line)
     else:
-        for wrong in _in_plain_words(details).splitlines():
-            yield SettingsProblem(where, wrong + _quoted(details["input"], wrong, inside, field), right, line)
+        for wrong in in_plain_words(details).splitlines():
+            yield SettingsProblem(where, wrong + quoted(details["input"], wrong, inside, field), right, line)
 
 
 def key_and_line(location: Location, text: str) -> tuple[str, int | None]:
@@ -171,44 +132,6 @@ def dotted(location: Location) -> str:
     for step in location:
         text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
     return text
-
-
-def _in_plain_words(details: ErrorDetails) -> str:
-    plain = IN_PLAIN_WORDS.get(details["type"])
-    if plain is not None:
-        return plain.format(**{name: _limit_text(limit) for name, limit in details.get("ctx", {}).items()})
-    if details["type"] not in ("value_error", "assertion_error"):
-        return "cannot be used"  # the words of pydantic are for programmers
-    return _beginning_small(without_url_user(details["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")))
-
-
-def _beginning_small(sentence: str) -> str:
-    """Return a sentence that begins with a small letter, unless it begins with an abbreviation or with something quoted."""
-    word = sentence.split(maxsplit=1)[0] if sentence.strip() else ""
-    is_plain = word[1:].islower() or len(word) == 1
-    return sentence[:1].lower() + sentence[1:] if is_plain else sentence
-
-
-def _limit_text(limit: object) -> object:
-    """Return a limit in plain words: that of a time which may be left out comes as Python writes it."""
-    written = re.fullmatch(r"datetime\.timedelta\((.*)\)", str(limit))
-    if written is None:
-        return limit
-    parts = {name: int(number) for name, number in re.findall(r"(\w+)=(-?\d+)", written[1])}
-    return seconds_text(timedelta(**parts).total_seconds())
-
-
-def _quoted(given: object, wrong: str, inside: Location, field: FieldInfo | None) -> str:
-    has_secret_name = any(word in str(step) for step in inside for word in ("key", "secret", "token", "password"))
-    is_secret = has_secret_name or (field is not None and _is_secret(field.annotation))
-    if is_secret or not isinstance(given, str | int | float) or repr(given) in wrong or KEY_LIKE.fullmatch(str(given)):
-        return ""
-    written = str(given).lower() if isinstance(given, bool) else repr(given[:QUOTED_LENGTH] if isinstance(given, str) else given)
-    return f" (it says {without_bare_url_user(written)})"
-
-
-def _is_secret(annotation: Any) -> bool:  # noqa: ANN401 - annotations are of any type
-    return annotation is SecretStr or any(_is_secret(inner) for inner in get_args(annotation))
 
 
 def _right_table_of(key: str, model: type[BaseModel], inside: Location) -> str:

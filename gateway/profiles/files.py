@@ -7,13 +7,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Generic, TypeAlias, TypeVar
+from stat import S_ISREG
+from typing import Annotated, Final, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from gateway.errors import SettingsProblem
+from gateway.file_mistakes.hidden_mistakes import Rest
+from gateway.file_mistakes.toml_mistakes import read_tables
+from gateway.profiles.mistakes import FoundMistake, find_mistakes
 from gateway.toml_lines import Location, line_of
 from gateway.toml_text import read_toml
 
@@ -21,6 +27,12 @@ Content: TypeAlias = dict[str, object]
 """What a file says, before it is known to be a profile."""
 
 ProfileT = TypeVar("ProfileT", bound=BaseModel)
+
+MOST_BYTES: Final = 1_000_000
+"""The largest file that can be a profile: one with 2,000 points takes a quarter of it."""
+
+MOST_MISTAKES: Final = 100
+"""So many mistakes of a file are told."""
 
 
 class Source(BaseModel):
@@ -46,7 +58,19 @@ class Source(BaseModel):
 
 
 class ProfileError(ValueError):
-    """A profile cannot be used; the text names the file, the line, the point and what would be right."""
+    """A profile cannot be used; each line of the text names the file, the line, the point and what would be right.
+
+    Args:
+        lines: what is wrong, each with its place; one of a template shows it in lines of its own.
+        problems: the same for a program; empty where the file could not be read.
+        strangeness: how many values are at no place of the grammar, or missing: most of them in a profile for another adapter.
+    """
+
+    def __init__(self, *lines: str, problems: Sequence[SettingsProblem] = (), strangeness: int = 0) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+        self.problems = tuple(problems)
+        self.strangeness = strangeness
 
 
 class Mistake(ValueError):
@@ -83,20 +107,15 @@ class ProfileFiles(Generic[ProfileT]):
         Raises:
             ProfileError: the text is no TOML or no profile; `file` is named in the error.
         """
+        text = text.removeprefix("\ufeff").replace("\r\n", "\n")
         try:
             content: Content = read_toml(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ProfileError(f"{file}: {error}") from error
-        try:
             self.complete(content)
             profile = self.grammar.model_validate(content)
-        except ValidationError as error:
-            told = sorted(_problems(error, content, text))
-            raise ProfileError("\n".join(f"{file}:{line}: {problem}" for line, problem in told)) from error
-        except Mistake as mistake:
-            raise ProfileError(f"{file}:{line_of(text, mistake.where) or 1}: {mistake}") from mistake
+        except (tomllib.TOMLDecodeError, ValidationError, Mistake) as error:
+            raise self._error(text, file) from error
         if content["name"] != file.stem:
-            raise ProfileError(f"{file}: it is called {content['name']!r} inside; name and file must agree")
+            raise self._error(text, file)
         return profile
 
     def read(self, file: Path) -> ProfileT:
@@ -105,12 +124,43 @@ class ProfileFiles(Generic[ProfileT]):
         Raises:
             ProfileError: it cannot be read, or holds no profile; the file is named in the error.
         """
-        try:
-            text = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-            raise ProfileError(f"{file}: cannot be read: {why}") from error
-        return self.parse(text, file)
+        return self.parse(read_text(file), file)
+
+    def _error(self, text: str, file: Path) -> ProfileError:
+        """Return the error with everything that is wrong in this text."""
+        read = read_tables(text)
+        problems, strangeness = [_named(one) for one in read.problems], 0
+        if read.is_whole:
+            found = list(self._mistakes(read.tables, file))
+            strangeness = sum(one.strangeness for one in found)
+            told = [_problem(one, read.tables, read.text) for one in found]
+            problems += [one for one in told if not _is_unread(one, read.keys_left_out)]
+        kept = sorted(dict.fromkeys(problems), key=lambda one: one.line or 1)
+        lines = [_line(file, one) for one in kept[:MOST_MISTAKES]]
+        if len(kept) > MOST_MISTAKES:
+            lines.append(f"{file}: and {len(kept) - MOST_MISTAKES} more mistakes")
+        return ProfileError(*lines, problems=kept, strangeness=strangeness)
+
+    def _mistakes(self, tables: Content, file: Path) -> Iterator[FoundMistake]:
+        """Yield everything that is wrong in the tables of a file, with its place in them."""
+        rest = Rest(tables)
+        for _ in range(MOST_MISTAKES):
+            content = deepcopy(rest.table)
+            try:
+                self.complete(content)
+            except Mistake as mistake:
+                where = rest.original(mistake.where)
+                yield FoundMistake(where, str(mistake))
+                if not rest.drop(where):
+                    return
+            else:
+                break
+        for one in find_mistakes(self.grammar, content):
+            place = _in_defaults(one.location, rest.table, content)
+            if not place or not rest.left_out.concerns(place):
+                yield replace(one, location=rest.original(place))
+        if isinstance(name := content.get("name"), str) and name != file.stem:
+            yield FoundMistake(("name",), f"it is called {name!r} inside; name and file must agree")
 
     def load(self, folders: Iterable[Path] = ()) -> dict[str, ProfileT]:
         """Return the built-in profiles and those of these folders by name; one of a later folder replaces its namesake.
@@ -119,11 +169,18 @@ class ProfileFiles(Generic[ProfileT]):
             ProfileError: a folder cannot be read, or a file in it is no profile.
         """
         profiles: dict[str, ProfileT] = {}
+        wrong: list[ProfileError] = []
         for folder in (*((self.folder,) if self.folder is not None else ()), *folders):
             if not folder.is_dir():
                 raise ProfileError(f"{folder}: there is no such folder")
             for file in sorted(folder.glob("*.toml")):
-                profiles[file.stem] = self.read(file)
+                try:
+                    profiles[file.stem] = self.read(file)
+                except ProfileError as error:
+                    wrong.append(error)
+        if wrong:
+            problems = [problem for error in wrong for problem in error.problems]
+            raise ProfileError(*(line for error in wrong for line in error.lines), problems=problems)
         return profiles
 
 
@@ -141,12 +198,62 @@ def apply_defaults(content: Content) -> None:
     content["points"] = [{**defaults, **point} if isinstance(point, dict) else point for point in points]
 
 
-def _problems(error: ValidationError, content: Content, text: str) -> Iterator[tuple[int, str]]:
-    """Yield each mistake with its line."""
-    for problem in error.errors(include_url=False):
-        told, place = problem["msg"].removeprefix("Value error, "), problem["loc"]
-        where = _where(place, content)
-        yield line_of(text, place or _meant(told, content)) or 1, f"{where}: {told}" if where else told
+def read_text(file: Path) -> str:
+    """Return the text of a profile.
+
+    Raises:
+        ProfileError: there is none, or it is no text of a size that a profile has.
+    """
+    try:
+        if not S_ISREG(file.stat().st_mode):
+            what = "it is a folder" if file.is_dir() else "it is no regular file"
+            raise ProfileError(f"{file}: cannot be read: {what}")
+        with file.open("rb") as opened:
+            content = opened.read(MOST_BYTES + 1)
+    except OSError as error:
+        why = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise ProfileError(f"{file}: cannot be read: {why}") from error
+    if len(content) > MOST_BYTES:
+        raise ProfileError(f"{file}: cannot be read: it has more than {MOST_BYTES / 1e6:.0f} MB: that is no profile")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ProfileError(f"{file}:{line}: cannot be read: it is not UTF-8 text; save it as UTF-8") from error
+
+
+def _problem(mistake: FoundMistake, content: Content, text: str) -> SettingsProblem:
+    """Return a mistake with its line; a check of the whole names what is wrong in its text."""
+    where = _where(mistake.location, content)
+    line = line_of(text, mistake.location or _meant(mistake.wrong, content)) or 1
+    return SettingsProblem(where, mistake.wrong, mistake.right, line)
+
+
+def _named(problem: SettingsProblem) -> SettingsProblem:
+    """Return a mistake in the writing without the words for a configuration."""
+    wrong, right = problem.wrong.replace("a configuration", "a profile"), problem.right.replace("[[adapter]]", "[[points]]")
+    return replace(problem, where="", wrong=wrong, right=right)
+
+
+def _line(file: Path, problem: SettingsProblem) -> str:
+    is_named = problem.wrong.startswith((f"{problem.where}: ", f"`{problem.where}` "))
+    where = f"{problem.where}: " if problem.where and not is_named else ""
+    return f"{file}:{problem.line or 1}: {where}{problem.wrong}{f'. {problem.right}' if problem.right else ''}"
+
+
+def _is_unread(problem: SettingsProblem, keys_left_out: Collection[str]) -> bool:
+    """Whether something seems to be wrong since the line that has it is no TOML."""
+    return problem.where.rpartition(".")[2] in keys_left_out or any(f"`{key}`" in problem.wrong for key in keys_left_out)
+
+
+def _in_defaults(place: Location, written: Content, content: Content) -> Location:
+    """Return the place of a mistake in the file: in `[defaults]`, where a point has the key from there."""
+    defaults, points = written.get("defaults"), written.get("points")
+    if len(place) < 3 or place[0] != "points" or not isinstance(place[1], int) or not isinstance(defaults, dict):
+        return place
+    own = points[place[1]] if isinstance(points, list) and place[1] < len(points) else {}
+    is_default = place[2] in defaults and isinstance(own, dict) and place[2] not in own
+    return ("defaults", *place[2:]) if is_default else place
 
 
 def _where(place: Location, content: Content) -> str:
@@ -173,7 +280,7 @@ def _inside(tables: object, step: int | str) -> object:
 def _name_of(table: object) -> str | None:
     if not isinstance(table, dict):
         return None
-    name = table.get("metric", table.get("name"))
+    name = table.get("name", table.get("metric"))
     return name if isinstance(name, str) else None
 
 
@@ -193,8 +300,9 @@ def _meant(told: str, content: Content) -> Location:
     tables = [(place, table) for place, table in _tables(content) if _name_of(table) == name]
     if not tables:
         return ()
-    place, table = next((one for one in tables if _one_of(str(one[0][-2])) == kind), tables[0])
-    keys = key.split(".") if key else ["metric" if "metric" in table else "name"]
+    alike = [one for one in tables if _one_of(str(one[0][-2])) == kind] or tables
+    place, table = alike[-1 if "twice" in told else 0]
+    keys = key.split(".") if key else ["name" if "name" in table else "metric"]
     return (*place, *keys)
 
 

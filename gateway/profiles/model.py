@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, ClassVar, Protocol, Self, TypeAlias
+from typing import Annotated, ClassVar, Protocol, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from gateway.models import CommandSpec, Metric
+from gateway.profiles.checks import table_check
 from gateway.profiles.files import Source
 from gateway.profiles.licences import LicenceRule
-from gateway.profiles.names import first_duplicate
+from gateway.profiles.names import duplicates
 from gateway.profiles.parameters import ParameterSpec
 
 ProfileName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -117,35 +118,29 @@ class DeviceProfile(BaseModel):
         used = {point.group for point in self.polled_points}
         return {group: timedelta(seconds=seconds) for group, seconds in self.group_seconds.items() if group in used}
 
-    @model_validator(mode="after")
-    def _names_known_groups(self) -> Self:
+    @table_check
+    def _names_known_groups(self) -> Iterator[str]:
         groups = self.group_seconds
         for point in self.polled_points:
             if point.group not in groups:
-                known = ", ".join(groups)
-                raise ValueError(f"point `{point.metric}`: there is no poll group {point.group!r}; there are {known}")
-        return self
+                yield f"point `{point.metric}`: there is no poll group {point.group!r}; there are {', '.join(groups)}"
 
-    @model_validator(mode="after")
-    def _names_few_headlines(self) -> Self:
+    @table_check
+    def _names_few_headlines(self) -> Iterator[str]:
         headlines = list(dict.fromkeys(self.headlines))
         if len(headlines) > MOST_HEADLINES:
-            raise ValueError(
+            yield (
                 f"`headline = true` is for at most {MOST_HEADLINES} metrics, since a list has no room for more; "
                 f"there are {len(headlines)}: {', '.join(headlines)}"
             )
-        return self
 
-    @model_validator(mode="after")
-    def _names_each_command_once(self) -> Self:
-        if twice := first_duplicate(rule.name for rule in self.all_commands):
-            raise ValueError(f"command `{twice}` is there twice")
-        return self
+    @table_check
+    def _names_each_command_once(self) -> Iterator[str]:
+        yield from (f"command `{twice}` is there twice" for twice in duplicates(rule.name for rule in self.all_commands))
 
-    @model_validator(mode="after")
-    def _names_known_licence_commands(self) -> Self:
+    @table_check
+    def _names_known_licence_commands(self) -> Iterator[str]:
         known = [rule.name for rule in self.all_commands]
         for name in () if self.licence is None else (self.licence.install, self.licence.remove):
             if name is not None and name not in known:
-                raise ValueError(f"licence: there is no command {name!r}; there are {', '.join(known) or 'none'}")
-        return self
+                yield f"licence: there is no command {name!r}; there are {', '.join(known) or 'none'}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -34,9 +35,13 @@ def slug(text: str) -> str:
 
 def first_duplicate(values: Iterable[T]) -> T | None:
     """Return the first value that occurs twice; `None` where all differ."""
-    seen: set[T] = set()
+    return next(duplicates(values), None)
+
+
+def duplicates(values: Iterable[T]) -> Iterator[T]:
+    """Yield each value that occurs more than once, when it occurs for the second time."""
+    times = Counter[T]()
     for value in values:
-        if value in seen:
-            return value
-        seen.add(value)
-    return None
+        times[value] += 1
+        if times[value] == 2:
+            yield value

@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr
 
 from gateway.adapter_settings import AdapterSettings
 from gateway.errors import SettingMistake
-from gateway.profiles.files import ProfileFiles
+from gateway.profiles.files import ProfileError, ProfileFiles
 from gateway.profiles.model import DeviceProfile
 from gateway.profiles.names import unknown_name
 
@@ -28,7 +28,7 @@ class ProfileSettings(AdapterSettings, Generic[ProfileT]):
     )
 
     _library: dict[str, ProfileT] | None = PrivateAttr(default=None)
-    _unusable: str = PrivateAttr(default="")
+    _unusable: ProfileError | None = PrivateAttr(default=None)
 
     @property
     def library(self) -> Mapping[str, ProfileT]:
@@ -36,8 +36,8 @@ class ProfileSettings(AdapterSettings, Generic[ProfileT]):
         if self._library is None:
             try:
                 self._library = dict(self.profile_files.load(self.profiles))
-            except ValueError as error:
-                self._library, self._unusable = dict(self.profile_files.load(())), str(error)
+            except ProfileError as error:
+                self._library, self._unusable = dict(self.profile_files.load(())), error
         return self._library
 
     def find_profile(self, name: str) -> ProfileT | None:
@@ -67,5 +67,5 @@ class ProfileSettings(AdapterSettings, Generic[ProfileT]):
     def mistakes(self) -> Iterator[SettingMistake]:
         """Yield what is wrong with the configured profile files; without them the built-in profiles hold."""
         yield from super().mistakes()
-        if self.library and self._unusable:
-            yield from (SettingMistake(("profiles",), line) for line in self._unusable.splitlines())
+        if self.library and self._unusable is not None:
+            yield from (SettingMistake(("profiles",), line) for line in self._unusable.lines)

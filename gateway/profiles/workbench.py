@@ -50,4 +50,4 @@ class ProfileWorkbench(Workbench, Generic[ProfileT]):
         try:
             return self._files.read(file)
         except ProfileError as error:
-            raise ProfileProblems(str(error)) from error
+            raise ProfileProblems(str(error), error.problems, strangeness=error.strangeness) from error

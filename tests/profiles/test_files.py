@@ -90,15 +90,15 @@ def test_a_profile_is_read():
 @pytest.mark.parametrize(
     ("right", "wrong", "told"),
     [
-        ('model = "x"', "model = 1", "identity.model: Input should be a valid string"),
-        ('ask = "a?"', "ask = 1", "query `power`.ask: Input should be a valid string"),
+        ('model = "x"', "model = 1", "identity.model: has to be a text, in quotes (it says 1)"),
+        ('ask = "a?"', "ask = 1", "query `power`.ask: has to be a text, in quotes (it says 1)"),
         (
             '    { metric = "mute", scale = 2 },',
             '    { metric = "mute", scale = 0 },',
-            "query `power`: point `mute`.scale: Input",
+            "query `power`: point `mute`.scale: has to be more than 0",
         ),
-        ("scale = 3", "scale = 0", "query `more`: point `input`.scale: Input should be greater than 0"),
-        ('metric = "power"', 'metric = "power"\nunits = 1', "point `power`.units: Extra inputs"),
+        ("scale = 3", "scale = 0", "query `more`: point `input`.scale: has to be more than 0"),
+        ('metric = "power"', 'metric = "power"\nunits = 1', "point `power`.units: no such key. Known here: metric, scale"),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_by_the_names_of_its_tables(right, wrong, told):
@@ -146,7 +146,7 @@ def test_what_completes_a_profile_says_where_a_mistake_is():
 
 
 def test_a_file_that_is_no_profile_at_all_is_named():
-    assert complaint("name =").startswith("test.toml: ")
+    assert complaint("name =").startswith("test.toml:1: is not TOML: ")
     assert "it is called 'test' inside; name and file must agree" in complaint_of_file("other.toml")
 
 
@@ -168,5 +168,5 @@ def test_a_folder_or_file_that_cannot_be_read_is_told(tmp_path):
     with pytest.raises(ProfileError, match="none: there is no such folder"):
         FILES.load([tmp_path / "none"])
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
-    with pytest.raises(ProfileError, match=r"latin\.toml: cannot be read: it is not UTF-8 text"):
+    with pytest.raises(ProfileError, match=r"latin\.toml:1: cannot be read: it is not UTF-8 text"):
         FILES.load([tmp_path])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self, TypeAlias
+from collections.abc import Iterator
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from adapters.ble.profile.formats import INTEGERS, NUMBERS, TEXTS, UNSIGNED, Encoding, Format, raw_limits, scaled, size_of
 from adapters.ble.profile.toml_types import Bytes, FrozenTable, Services, Uuid, hex_bytes
@@ -21,6 +22,7 @@ from gateway.adapter import (
     Reduce,
     SettingName,
     check_declarations,
+    table_check,
 )
 
 
@@ -61,28 +63,26 @@ class _ValueLayout(FrozenTable):
             starts_with=self.starts_with,
         )
 
-    @model_validator(mode="after")
-    def _suits_its_format(self) -> Self:
+    @table_check
+    def _suits_its_format(self) -> Iterator[str]:
         if self.length is not None and self.format not in TEXTS:
-            raise ValueError(f"`length` is for texts (utf8, hex, dotted), not for {self.format}")
+            yield f"`length` is for texts (utf8, hex, dotted), not for {self.format}"
         if self.bits is not None and self.format not in UNSIGNED:
-            raise ValueError(f"`bits` is for unsigned numbers, not for {self.format}")
+            yield f"`bits` is for unsigned numbers, not for {self.format}"
         if self.bits is not None and sum(self.bits) > 8 * (size_of(self.format) or 0):
-            raise ValueError(f"bits {list(self.bits)} exceed the {8 * (size_of(self.format) or 0)} bits of {self.format}")
+            yield f"bits {list(self.bits)} exceed the {8 * (size_of(self.format) or 0)} bits of {self.format}"
         if self.valid is not None and (self.format not in NUMBERS or self.valid[0] > self.valid[1]):
-            raise ValueError("`valid` is [lowest, highest], for numbers only")
+            yield "`valid` is [lowest, highest], for numbers only"
         if (self.values or self.not_available) and self.format not in INTEGERS:
-            raise ValueError(f"`values` and `not_available` are for whole numbers, not for {self.format}")
-        return self
+            yield f"`values` and `not_available` are for whole numbers, not for {self.format}"
 
-    @model_validator(mode="after")
-    def _scales_numbers_only(self) -> Self:
+    @table_check
+    def _scales_numbers_only(self) -> Iterator[str]:
         is_scaled = self.scale != 1 or self.offset != 0
         if is_scaled and (self.values or self.bits or self.format not in NUMBERS):
-            raise ValueError("`scale` and `offset` are for plain numbers, not for values, bits, texts or special formats")
+            yield "`scale` and `offset` are for plain numbers, not for values, bits, texts or special formats"
         if self.scale == 0:
-            raise ValueError("`scale` cannot be 0")
-        return self
+            yield "`scale` cannot be 0"
 
 
 class InformationSource(_ValueLayout):
@@ -149,11 +149,10 @@ class Point(_ValueLayout, MetricTexts):
         self._metric = Metric(self.metric, self.unit, self.urgent, self.reduce, self.dead_band, self.event, **self.text_fields())
         self._encoding = self.encoding
 
-    @model_validator(mode="after")
-    def _has_decimals_of_a_number(self) -> Self:
+    @table_check
+    def _has_decimals_of_a_number(self) -> None:
         if self.decimals is not None and (self.values or self.format not in NUMBERS):
             raise ValueError("`decimals` is for numbers, not for `values`, booleans or texts")
-        return self
 
     @property
     def measured(self) -> Metric:
@@ -172,18 +171,17 @@ class Parameter(_ValueLayout, ParameterTexts):
     between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
     characters: Characters | None = Field(default=None, description="[fewest, most] characters of a text")
 
-    @model_validator(mode="after")
-    def _has_bounds(self) -> Self:
+    @table_check
+    def _has_bounds(self) -> Iterator[str]:
         if self.format not in NUMBERS | {Format.BOOL, Format.UTF8} or self.bits is not None:
-            raise ValueError(f"a parameter is a number, a text (utf8) or a boolean, not {self.format} or bits of it")
+            yield f"a parameter is a number, a text (utf8) or a boolean, not {self.format} or bits of it"
         if (self.format is Format.UTF8) != (self.characters is not None):
-            raise ValueError("`characters` is [fewest, most], for a text (utf8), and only for one")
+            yield "`characters` is [fewest, most], for a text (utf8), and only for one"
         if self.between is None and not self.values and self.format in NUMBERS:
-            raise ValueError("`between` is missing: it prevents harmful numbers")
+            yield "`between` is missing: it prevents harmful numbers"
         for key, limits in (("between", self.between), ("characters", self.characters)):
             if limits is not None and limits[0] > limits[1]:
-                raise ValueError(f"`{key}` is [lowest, highest]")
-        return self
+                yield f"`{key}` is [lowest, highest]"
 
     def declared(self, name: str) -> ParameterSpec:
         """Return the declaration of this parameter."""
@@ -271,29 +269,27 @@ class CommandRule(CommandTexts):
         metrics = (self.read_back,) if isinstance(self.read_back, str) else ()
         return self.spec(self.declared_parameters, is_proven=self.is_read_back, metrics=metrics)
 
-    @model_validator(mode="after")
-    def _writes_its_parameters(self) -> Self:
+    @table_check
+    def _writes_its_parameters(self) -> None:
         placed = [part[1:-1] for part in self.parts if part.startswith("{")]
         for digits in (part for part in self.parts if not part.startswith("{")):
             hex_bytes(digits)
         if sorted(placed) != sorted(self.parameters):
             raise ValueError("the payload has to contain each of its `parameters` once, written {like_this}, and no other")
-        return self
 
-    @model_validator(mode="after")
-    def _has_one_check(self) -> Self:
+    @table_check
+    def _has_one_check(self) -> Iterator[str]:
         by_metric = isinstance(self.read_back, str)
         if self.shows is not None and not by_metric:
-            raise ValueError("`shows` needs a `read_back` that names a metric")
+            yield "`shows` needs a `read_back` that names a metric"
         if by_metric and self.answer is not None:
-            raise ValueError("a command is checked by an `answer` or by a metric, not by both")
+            yield "a command is checked by an `answer` or by a metric, not by both"
         if by_metric and self.shows is None and len(self.parameters) != 1:
-            raise ValueError("`shows` is missing: the command does not have exactly one parameter")
+            yield "`shows` is missing: the command does not have exactly one parameter"
         shows_parameters = self.is_read_back and self.shows is None
         if shows_parameters and any(parameter.secret for parameter in self.parameters.values()):
-            raise ValueError("a secret is not read back: set `read_back = false`")
+            yield "a secret is not read back: set `read_back = false`"
         check_declarations([self.declaration])
-        return self
 
 
 class SettingRule(Parameter):
@@ -309,10 +305,9 @@ class SettingRule(Parameter):
         """Its declaration for the configuration of the cloud."""
         return self.declared(self.name)
 
-    @model_validator(mode="after")
-    def _can_be_written_and_shown(self) -> Self:
+    @table_check
+    def _can_be_written_and_shown(self) -> Iterator[str]:
         if self.at or self.starts_with:
-            raise ValueError("a setting is alone in its characteristic: without `at` and `starts_with`")
+            yield "a setting is alone in its characteristic: without `at` and `starts_with`"
         if self.secret or self.default is not None:
-            raise ValueError("a setting is neither secret, since it is read back, nor has a default")
-        return self
+            yield "a setting is neither secret, since it is read back, nor has a default"

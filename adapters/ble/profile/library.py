@@ -23,13 +23,13 @@ def _included_points(services: object, own: list[object]) -> Iterator[object]:
     """Yield the points of the standard services that the profile does not define itself; other types are validated later."""
     metrics = [point.get("metric") for point in own if isinstance(point, dict)]
     defined = {metric for metric in metrics if isinstance(metric, str)}
-    for service in services if isinstance(services, list) else []:
+    for index, service in enumerate(services if isinstance(services, list) else []):
         try:
             points = points_of(full_uuid(str(service)))
         except (KeyError, ValueError):
             known = ", ".join(includable_services())
-            message = f"services: {service!r} is not a standard service with points; there are {known}"
-            raise Mistake(("services",), message) from None
+            message = f"{service!r} is not a standard service with points; there are {known}"
+            raise Mistake(("services", index), message) from None
         yield from (point for point in points if point["metric"] not in defined)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Self
 
-from pydantic import Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator
 
 from adapters.ble.advertisements.advertisement import Advertisement, short_uuid
 from adapters.ble.profile.toml_types import Bytes, FrozenTable, Uuid
+from gateway.adapter import table_check
 
 
 class DataCondition(FrozenTable):
@@ -19,11 +19,10 @@ class DataCondition(FrozenTable):
     at: int = Field(default=0, ge=0, le=254)
     starts_with: Bytes = Field(default=b"", description="the bytes from `at` on, as `5b05`")
 
-    @model_validator(mode="after")
-    def _has_company_or_service(self) -> Self:
+    @table_check
+    def _has_company_or_service(self) -> None:
         if (self.company is None) == (self.service is None):
             raise ValueError("data needs either its `company` or its `service`")
-        return self
 
     def __str__(self) -> str:
         """Return it in words: `data of service fe95 with 5b05 at 2`."""
@@ -61,11 +60,10 @@ class MatchRule(FrozenTable):
             raise ValueError(f"{name!r} is not a regular expression: {error}") from error
         return name
 
-    @model_validator(mode="after")
-    def _has_a_condition(self) -> Self:
+    @table_check
+    def _has_a_condition(self) -> None:
         if not (self.name or self.services or self.data):
             raise ValueError("a match without a condition would match every device")
-        return self
 
     def model_post_init(self, _context: object) -> None:
         """Compile the name's expression once: it is tried for every new device."""

@@ -6,10 +6,10 @@ Bluetooth SIG has assigned by four digits: `180f`. Numbers are little-endian, as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, ClassVar, Self
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from adapters.ble.profile.grammar import (
     CommandRule,
@@ -27,7 +27,8 @@ from gateway.adapter import (
     DeviceProfile,
     Metric,
     ParameterSpec,
-    first_duplicate,
+    duplicates,
+    table_check,
 )
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 30.0, "normal": 300.0, "slow": 3600.0}
@@ -93,25 +94,20 @@ class Profile(DeviceProfile):
         """Whether a device is recognized by its advertisements."""
         return bool(self.match)
 
-    @model_validator(mode="after")
-    def _does_something(self) -> Self:
+    @table_check
+    def _does_something(self) -> None:
         if not self.points and not self.commands:
             raise ValueError("a profile needs points, commands or standard `services`")
-        return self
 
-    @model_validator(mode="after")
-    def _names_each_point_once(self) -> Self:
-        if twice := first_duplicate(point.metric for point in self.points):
-            raise ValueError(f"point `{twice}` is there twice")
-        if twice := first_duplicate(rule.name for rule in self.settings):
-            raise ValueError(f"setting `{twice}` is there twice")
-        return self
+    @table_check
+    def _names_each_point_once(self) -> Iterator[str]:
+        yield from (f"point `{twice}` is there twice" for twice in duplicates(point.metric for point in self.points))
+        yield from (f"setting `{twice}` is there twice" for twice in duplicates(rule.name for rule in self.settings))
 
-    @model_validator(mode="after")
-    def _has_points_for_checks(self) -> Self:
+    @table_check
+    def _has_points_for_checks(self) -> Iterator[str]:
         readable = {point.metric for point in self.points if len(point.service) == 1 and not point.notify}
         for command in self.commands:
             if isinstance(command.read_back, str) and command.read_back not in readable:
                 reason = "it is missing, notified or has several services"
-                raise ValueError(f"command `{command.name}`: point `{command.read_back}` cannot be read back: {reason}")
-        return self
+                yield f"command `{command.name}`: point `{command.read_back}` cannot be read back: {reason}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from typing import Annotated, Self, TypeAlias
+from typing import Annotated, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
 from adapters.modbus.profile.matching import ValueRule, check_end
@@ -21,6 +21,7 @@ from gateway.adapter import (
     ParameterSpec,
     Reduce,
     divisor,
+    table_check,
 )
 
 NotAvailable: TypeAlias = Mapping[ValueType, frozenset[int]]
@@ -74,45 +75,40 @@ class Point(ValueRule, MetricTexts):
         """Check the name of the metric."""
         self._metric(self.metric)
 
-    @model_validator(mode="after")
-    def _has_one_location(self) -> Self:
+    @table_check
+    def _has_one_location(self) -> Iterator[str]:
         if (self.address is None) == (not self.models) or (self.at is None) != (not self.models):
-            raise ValueError("a point has either an `address`, or `models` and `at`")
+            yield "a point has either an `address`, or `models` and `at`"
         if self.repeats is not None and not self.models:
-            raise ValueError("`repeats` belongs to a point of SunSpec `models`")
+            yield "`repeats` belongs to a point of SunSpec `models`"
         if self.table.holds_bits != (self.type is ValueType.BOOL):
-            raise ValueError(f"type bool belongs to coil and discrete, other types to registers, not {self.type} to {self.table}")
+            yield f"type bool belongs to coil and discrete, other types to registers, not {self.type} to {self.table}"
         start = self.address if self.address is not None else self.at or 0
         check_end(start, self.words)
         if self.repeats is not None and not self.repeats[0] <= start <= start + self.words <= sum(self.repeats):
-            raise ValueError(
-                f"its group begins at {self.repeats[0]} and ends before {sum(self.repeats)}, so `at` has to be in between"
-            )
+            yield (f"its group begins at {self.repeats[0]} and ends before {sum(self.repeats)}, so `at` has to be in between")
         if self.scale_factor is not None and abs(self.scale_factor - start) + self.words > MAX_REGISTERS:
-            raise ValueError(f"its scale factor is so far away that one read of {MAX_REGISTERS} registers cannot hold both")
-        return self
+            yield f"its scale factor is so far away that one read of {MAX_REGISTERS} registers cannot hold both"
 
-    @model_validator(mode="after")
-    def _scales_numbers_only(self) -> Self:
+    @table_check
+    def _scales_numbers_only(self) -> Iterator[str]:
         is_scaled = self.scale != 1 or self.offset != 0 or self.scale_factor is not None
         if is_scaled and (self.values or self.bits or self.type not in NUMBER_FORMATS):
-            raise ValueError("scale, offset and scale_factor belong to plain numbers, not to values, bits or texts")
+            yield "scale, offset and scale_factor belong to plain numbers, not to values, bits or texts"
         if self.decimals is not None and (self.values or self.type in {ValueType.BOOL, *TEXTS}):
-            raise ValueError("`decimals` belongs to numbers, not to `values`, booleans or texts")
+            yield "`decimals` belongs to numbers, not to `values`, booleans or texts"
         if self.scale == 0 or (self.scale_factor is not None and (self.scale != 1 or self.offset != 0)):
-            raise ValueError("scale is not 0, and not used together with a scale_factor")
-        return self
+            yield "scale is not 0, and not used together with a scale_factor"
 
-    @model_validator(mode="after")
-    def _has_a_valid_range(self) -> Self:
+    @table_check
+    def _has_a_valid_range(self) -> Iterator[str]:
         if self.valid is None:
-            return self
+            return
         if self.bits is not None or self.type not in {*NUMBER_FORMATS, ValueType.BCD}:
-            raise ValueError("`valid` belongs to numbers, not to bits, booleans or texts")
+            yield "`valid` belongs to numbers, not to bits, booleans or texts"
         low, high = raw_limits(self.type) or self.valid
         if not low <= self.valid[0] <= self.valid[1] <= high:
-            raise ValueError(f"`valid` is [lowest, highest], both raw numbers that fit into {self.type}")
-        return self
+            yield f"`valid` is [lowest, highest], both raw numbers that fit into {self.type}"
 
     def placed(self, layout: SunSpecLayout = NO_MODELS, not_available: NotAvailable = NONE_DEFINED) -> Iterator[PlacedPoint]:
         """Yield the point as often as a device with these SunSpec models has it; not at all without them.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self, TypeAlias
+from collections.abc import Iterator
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, field_validator
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
 from adapters.modbus.profile.points import NUMBER_FORMATS, TEXTS, UNSIGNED, Encoding, ValueType, decoded_numbers, number_words
+from gateway.adapter import table_check
 
 
 class StrictModel(BaseModel):
@@ -50,17 +52,16 @@ class ValueRule(StrictModel):
         """The number of registers of the value; in a bit table, the number of bits."""
         return number_words(self.type) if self.type in NUMBER_FORMATS else self.length or 1
 
-    @model_validator(mode="after")
-    def _fits_its_type(self) -> Self:
+    @table_check
+    def _fits_its_type(self) -> Iterator[str]:
         if (self.type in TEXTS or self.type is ValueType.BCD) != (self.length is not None):
-            raise ValueError("`length` belongs to string, hex, dotted and bcd values, and only to them")
+            yield "`length` belongs to string, hex, dotted and bcd values, and only to them"
         if self.bits is not None and self.type not in UNSIGNED:
-            raise ValueError(f"bits are taken from an unsigned number, not from {self.type}")
+            yield f"bits are taken from an unsigned number, not from {self.type}"
         if self.bits is not None and sum(self.bits) > 16 * self.words:
-            raise ValueError(f"bits {list(self.bits)} go beyond the {16 * self.words} bits of {self.type}")
+            yield f"bits {list(self.bits)} go beyond the {16 * self.words} bits of {self.type}"
         if self.not_available:
             decoded_numbers(self.type, self.not_available)
-        return self
 
     def encoding(self, *, scale: float = 1.0, offset: float = 0.0, not_available: frozenset[int] = frozenset()) -> Encoding:
         """Return the encoding for the decoder; `not_available` are the numbers of its type, where it has none of its own."""
@@ -84,10 +85,9 @@ class RegisterOrigin(ValueRule):
     table: Literal[Table.HOLDING, Table.INPUT] = Table.HOLDING
     address: int = Field(ge=0, lt=ADDRESSES)
 
-    @model_validator(mode="after")
-    def _ends_in_the_table(self) -> Self:
+    @table_check
+    def _ends_in_the_table(self) -> None:
         check_end(self.address, self.words)
-        return self
 
 
 class ObjectOrigin(StrictModel):
@@ -117,11 +117,10 @@ class RegisterCondition(RegisterOrigin):
 
     _valid_pattern = field_validator("matches")(lambda pattern: pattern if pattern is None else _regex(pattern))
 
-    @model_validator(mode="after")
-    def _has_one_condition(self) -> Self:
+    @table_check
+    def _has_one_condition(self) -> None:
         if sum(condition is not None for condition in (self.equals, self.between, self.matches)) != 1:
             raise ValueError("a register condition has exactly one of `equals`, `between` and `matches`")
-        return self
 
 
 class IdentificationCondition(StrictModel):
@@ -153,11 +152,10 @@ class MatchRule(StrictModel):
 
     _valid_pattern = field_validator("server_id")(lambda pattern: pattern if pattern is None else _regex(pattern))
 
-    @model_validator(mode="after")
-    def _has_a_condition(self) -> Self:
+    @table_check
+    def _has_a_condition(self) -> None:
         if not (self.identification or self.server_id or self.registers or self.sunspec):
             raise ValueError("a match without a condition would match every device")
-        return self
 
 
 class IdentityOrigins(StrictModel):

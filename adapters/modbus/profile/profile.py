@@ -14,7 +14,7 @@ from itertools import accumulate
 from typing import ClassVar, Literal, Self
 from zlib import crc32
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 from pydantic.main import IncEx
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
@@ -31,7 +31,8 @@ from gateway.adapter import (
     ParameterSpec,
     SettingName,
     check_declarations,
-    first_duplicate,
+    duplicates,
+    table_check,
 )
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 15.0, "slow": 60.0}
@@ -59,15 +60,14 @@ class SettingRule(ValueRule):
     unit: str | None = None
     between: tuple[float, float] | None = Field(default=None, description="lowest and highest number, both included")
 
-    @model_validator(mode="after")
-    def _has_one_location(self) -> Self:
+    @table_check
+    def _has_one_location(self) -> None:
         if (self.metric is None) == (self.address is None):
             raise ValueError("a setting has either the `metric` of a point, or an `address` of its own")
         if self.metric is not None and (own := self.model_fields_set & _LOCATION):
             raise ValueError(f"a setting with a `metric` is stored as its point says: remove {', '.join(sorted(own))}")
         if self.metric is None:
             self._check(self._own_point())
-        return self
 
     def point(self, profile: Profile) -> PlacedPoint:
         """Return where the device has it."""
@@ -267,27 +267,27 @@ class Profile(DeviceProfile):
         pairs = [(point, placed) for _, point, placed in ordered]
         return pairs[:kept], pairs[kept:]
 
-    @model_validator(mode="after")
-    def _commands_write_points(self) -> Self:
+    @table_check
+    def _commands_write_points(self) -> Iterator[str]:
         points = {point.metric: point for point in self.points}
         for command in self.commands:
             if command.metric not in points:
-                raise ValueError(f"command `{command.name}`: there is no point `{command.metric}`")
-            if (wrong := command.fits(points[command.metric])) is not None:
-                raise ValueError(f"command `{command.name}`: point `{command.metric}`: {wrong}")
-        check_declarations(self.command_specs)
-        return self
+                yield f"command `{command.name}`: there is no point `{command.metric}`"
+            elif (wrong := command.fits(points[command.metric])) is not None:
+                yield f"command `{command.name}`: point `{command.metric}`: {wrong}"
 
-    @model_validator(mode="after")
-    def _settings_write_points(self) -> Self:
-        if twice := first_duplicate(rule.name for rule in self.settings):
-            raise ValueError(f"setting `{twice}` is there twice")
+    @table_check
+    def _commands_accept_their_defaults(self) -> None:
+        check_declarations(self.command_specs)
+
+    @table_check
+    def _settings_write_points(self) -> Iterator[str]:
+        yield from (f"setting `{twice}` is there twice" for twice in duplicates(rule.name for rule in self.settings))
         for rule in self.settings:
             try:
                 rule.check_in(self)
             except ValueError as error:
-                raise ValueError(f"setting `{rule.name}`: {error}") from error
-        return self
+                yield f"setting `{rule.name}`: {error}"
 
     @field_validator("not_available")
     @classmethod
@@ -296,30 +296,30 @@ class Profile(DeviceProfile):
             decoded_numbers(number, written)
         return not_available
 
-    @model_validator(mode="after")
-    def _not_available_is_of_types_in_use(self) -> Self:
+    @table_check
+    def _not_available_is_of_types_in_use(self) -> Iterator[str]:
         own = [point.type for point in self.points if not point.models]
         used = {*own, *(rule.type for rule in self.settings if rule.metric is None)}
-        if unused := [number for number in self.not_available if number not in used]:
-            raise ValueError(f"`not_available` names {unused[0]}, but no point with an `address` has this type")
-        return self
+        for unused in (number for number in self.not_available if number not in used):
+            yield f"`not_available` names {unused}, but no point with an `address` has this type"
 
-    @model_validator(mode="after")
-    def _points_agree(self) -> Self:
+    @table_check
+    def _points_agree(self) -> Iterator[str]:
         if not self.points:
-            raise ValueError("a profile has points: at least one")
+            yield "a profile has points: at least one"
         seen: dict[str, Point] = {}
         for point in self.points:
             if point.metric in seen:
-                raise ValueError(f"point `{point.metric}` is there twice")
-            if rival := next((other for other in seen.values() if _overlap(point, other)), None):
-                raise ValueError(f"points `{rival.metric}` and `{point.metric}` overlap")
+                yield f"point `{point.metric}` is there twice"
+                continue
+            yield from (
+                f"points `{other.metric}` and `{point.metric}` overlap" for other in seen.values() if _overlap(point, other)
+            )
             seen[point.metric] = point
         for name in seen:
             base = re.sub(r"(_\d+){1,2}$", "", name)
             if base != name and base in seen and seen[base].repeats is not None:
-                raise ValueError(f"point `{name}` is called as a repetition of `{base}`")
-        return self
+                yield f"point `{name}` is called as a repetition of `{base}`"
 
 
 def _overlap(one: Point, other: Point) -> bool:
@@ -328,6 +328,8 @@ def _overlap(one: Point, other: Point) -> bool:
         return False
     if one.models and not set(one.models) & set(other.models):
         return False
+    if any(point.address is None and point.at is None for point in (one, other)):
+        return False  # another check says what is missing
     return bool(_used_bits(one) & _used_bits(other))
 
 

@@ -7,13 +7,15 @@ so that the templates of requests and answers need not contain them. `framer.py`
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from adapters.serial.framing.checksums import Checksum, ChecksumFormat, checksum_named
 from adapters.serial.framing.notation import HexBytes, ProfileTable, TextBytes, TextBytesOptions
+from gateway.adapter import table_check
 
 DEFAULT_LONGEST = 1024
 """Default maximum bytes of a frame: a longer one is discarded, so that an endless line does not fill the memory."""
@@ -38,11 +40,10 @@ class ChecksumRule(ProfileTable):
     def _is_known(cls, name: str) -> str:
         return checksum_named(name).name
 
-    @model_validator(mode="after")
-    def _has_an_encoding(self) -> Self:
+    @table_check
+    def _has_an_encoding(self) -> None:
         if self.written is None and self.checksum.size > 1:
             raise ValueError(f"{self.name} has {self.checksum.size} bytes, so `written` is needed: little, big or hex")
-        return self
 
     @cached_property
     def checksum(self) -> Checksum:
@@ -82,11 +83,10 @@ class DelimitedChecksum(ChecksumRule):
         default=False, description="true: some devices send no checksum; required on a line as soon as a frame has one"
     )
 
-    @model_validator(mode="after")
-    def _can_recognize_its_absence(self) -> Self:
+    @table_check
+    def _can_recognize_its_absence(self) -> None:
         if self.optional and self.place == "before-end" and not self.separator:
             raise ValueError("an `optional` checksum before the end is recognized by its `separator`: add one")
-        return self
 
 
 class _BaseFraming(ProfileTable):
@@ -116,22 +116,19 @@ class DelimitedFraming(_BaseFraming):
     )
     restarts: bool = Field(default=True, description="false: the start mark may also occur in the middle of a frame")
 
-    @model_validator(mode="after")
-    def _has_distinct_marks(self) -> Self:
+    @table_check
+    def _has_distinct_marks(self) -> Iterator[str]:
         for one in self.end:
             if any(one != other and other.startswith(one) for other in self.end):
-                raise ValueError("one end is the beginning of another: the shorter one is enough, empty frames do not count")
+                yield "one end is the beginning of another: the shorter one is enough, empty frames do not count"
             if self.start and (one in self.start or self.start in one):
-                raise ValueError(
-                    "start and end must not contain each other; for frames separated by one mark, give only the `end`"
-                )
+                yield ("start and end must not contain each other; for frames separated by one mark, give only the `end`")
         marks = [mark for mark in (self.start, *self.end) if mark]
         if self.escape and any(len(mark) > 2 or mark.endswith(self.escape) for mark in marks):
-            raise ValueError("with an `escape`, start and end have one or two bytes and do not end with the escape")
+            yield "with an `escape`, start and end have one or two bytes and do not end with the escape"
         rule = self.checksum
         if rule is not None and rule.optional and rule.place == "after-end" and not (self.tail or self.start):
-            raise ValueError("an `optional` checksum after the end is recognized by the `tail`: add one")
-        return self
+            yield "an `optional` checksum after the end is recognized by the `tail`: add one"
 
     @property
     def received_ends(self) -> tuple[bytes, ...]:
@@ -232,13 +229,12 @@ class FixedLengthFraming(_SyncedFraming):
     kind: Literal["fixed"]
     length: int = Field(ge=1, le=65536, description="bytes of the whole frame")
 
-    @model_validator(mode="after")
-    def _has_a_payload(self) -> Self:
+    @table_check
+    def _has_a_payload(self) -> None:
         if not self.overhead < self.length <= self.longest:
             raise ValueError(
                 f"`length` is that of the whole frame: more than {self.overhead}, at most `longest` ({self.longest})"
             )
-        return self
 
     def wrap(self, payload: bytes) -> bytes:
         """Return the frame with this payload.
@@ -262,11 +258,10 @@ class LengthPrefixedFraming(_SyncedFraming):
         ge=-8, le=255, description="bytes of the whole frame that the length does not count: sync, itself, checksum, ..."
     )
 
-    @model_validator(mode="after")
-    def _is_after_the_sync(self) -> Self:
+    @table_check
+    def _is_after_the_sync(self) -> None:
         if self.at < len(self.sync):
             raise ValueError(f"the length field at byte {self.at} would be within the {len(self.sync)} sync bytes")
-        return self
 
     @property
     def head(self) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Literal, Self, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from adapters.serial.framing.notation import ProfileTable, TextBytes
 from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
 from adapters.serial.profile.points import Parameter, PlainValue, Point
-from gateway.adapter import CommandTexts, SettingName
+from gateway.adapter import CommandTexts, SettingName, table_check
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
@@ -108,11 +108,10 @@ class Addresses(ProfileTable):
         default=None, description="address to which all devices answer, each with its own; left out: there is none"
     )
 
-    @model_validator(mode="after")
-    def _has_existing_defaults(self) -> Self:
+    @table_check
+    def _has_existing_defaults(self) -> None:
         if unknown := [address for address in self.usual if address not in self.all]:
             raise ValueError(f"{unknown[0]!r} is not one of the addresses")
-        return self
 
     @property
     def all(self) -> Sequence[int | str]:
@@ -176,8 +175,8 @@ class MatchRule(ProfileTable):
         default=100, ge=0, le=999, description="order of the attempts, lowest first: unambiguous queries come first"
     )
 
-    @model_validator(mode="after")
-    def _is_query_or_message(self) -> Self:
+    @table_check
+    def _is_query_or_message(self) -> None:
         if (self.ask is None) == (self.hear is None):
             raise ValueError("a match has either `ask` or `hear`")
         if self.hear is None and (self.times > 1 or self.greets):
@@ -189,7 +188,6 @@ class MatchRule(ProfileTable):
                 re.compile(pattern)
             except re.error as error:
                 raise ValueError(f"{pattern!r} is not a regular expression: {error}") from error
-        return self
 
 
 class FactSource(ProfileTable):
@@ -276,14 +274,13 @@ class CommandRule(CommandTexts):
             return {**written, "shows": (written["shows"],)}
         return written
 
-    @model_validator(mode="after")
-    def _has_one_check(self) -> Self:
+    @table_check
+    def _has_one_check(self) -> Iterator[str]:
         if self.shows and not self.read_back:
-            raise ValueError("`shows` belongs to a `read_back` that names a metric")
+            yield "`shows` belongs to a `read_back` that names a metric"
         if self.read_back and not self.shows and len(self.parameters) != 1:
-            raise ValueError("give the values that the metric `shows`: the command does not have exactly one parameter")
+            yield "give the values that the metric `shows`: the command does not have exactly one parameter"
         if self.read_back and not self.shows and any(parameter.secret for parameter in self.parameters.values()):
-            raise ValueError("a secret is not read back: its value would be shown")
+            yield "a secret is not read back: its value would be shown"
         if not self.read_back and not self.answer:
-            raise ValueError("the effect must be confirmed: by an `answer`, or by a metric to `read_back`")
-        return self
+            yield "the effect must be confirmed: by an `answer`, or by a metric to `read_back`"

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Self, TypeAlias
+from collections.abc import Iterator
+from typing import TypeAlias
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr
 
 from adapters.serial.framing.notation import ProfileTable
-from gateway.adapter import Characters, Metric, MetricTexts, ParameterKind, ParameterSpec, ParameterTexts, Reduce, Value
+from gateway.adapter import (
+    Characters,
+    Metric,
+    MetricTexts,
+    ParameterKind,
+    ParameterSpec,
+    ParameterTexts,
+    Reduce,
+    Value,
+    table_check,
+)
 
 MAX_TEXT_LENGTH = 200
 """Longer texts from a device are truncated."""
@@ -67,21 +78,19 @@ class Point(ProfileTable, MetricTexts):
             return raw
         return round(raw * self.scale + self.offset, KEPT_DECIMALS)
 
-    @model_validator(mode="after")
-    def _scales_only_numbers(self) -> Self:
+    @table_check
+    def _scales_only_numbers(self) -> Iterator[str]:
         if self.values and (self.scale != 1 or self.offset != 0):
-            raise ValueError("scale and offset belong to plain numbers, not to values")
+            yield "scale and offset belong to plain numbers, not to values"
         if self.values and self.decimals is not None:
-            raise ValueError("`decimals` belongs to numbers, not to `values`")
+            yield "`decimals` belongs to numbers, not to `values`"
         if self.scale == 0:
-            raise ValueError("scale must not be 0")
-        return self
+            yield "scale must not be 0"
 
-    @model_validator(mode="after")
-    def _has_one_unit(self) -> Self:
+    @table_check
+    def _has_one_unit(self) -> None:
         if self.unit is not None and self.unit_field is not None:
             raise ValueError("give either `unit`, set by the profile, or `unit_field`, sent by the device: not both")
-        return self
 
 
 class Parameter(ParameterTexts):
@@ -92,16 +101,15 @@ class Parameter(ParameterTexts):
     characters: Characters | None = Field(default=None, description="[fewest, most] characters of a text")
     scale: float = Field(default=1.0, gt=0, description="value of one step of the written number")
 
-    @model_validator(mode="after")
-    def _has_bounds(self) -> Self:
+    @table_check
+    def _has_bounds(self) -> Iterator[str]:
         if [self.between is not None, bool(self.values), self.characters is not None].count(True) != 1:
-            raise ValueError(
+            yield (
                 "give either `between`, so that no harmful number is written, the accepted `values` or the `characters` of a text"
             )
         for key, limits in (("between", self.between), ("characters", self.characters)):
             if limits is not None and limits[0] > limits[1]:
-                raise ValueError(f"`{key}` is [lowest, highest]")
-        return self
+                yield f"`{key}` is [lowest, highest]"
 
     def declared(self, name: str, *, is_whole: bool) -> ParameterSpec:
         """Return the declaration of this parameter.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -31,7 +31,7 @@ from adapters.serial.profile.grammar import (
 from adapters.serial.profile.no_value import NoValueRule
 from adapters.serial.profile.points import Point
 from adapters.serial.profile.template import Template
-from gateway.adapter import CommandSpec, DeviceProfile, Metric, ParameterSpec, check_declarations, first_duplicate
+from gateway.adapter import CommandSpec, DeviceProfile, Metric, ParameterSpec, check_declarations, duplicates, table_check
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 30.0, "slow": 600.0}
 """Poll groups of every profile, with their intervals in seconds. At 9600 baud a request and its answer take some 50 ms, and the
@@ -184,14 +184,13 @@ class Profile(DeviceProfile):
         """Return the parsed template of a text in the profile."""
         return self._templates[written]
 
-    @model_validator(mode="after")
-    def _has_points(self) -> Self:
+    @table_check
+    def _has_points(self) -> None:
         if not any(part.points for part in self.parts) and not any(one.open for one in self.messages):
             raise ValueError("a profile needs at least one point, in `queries` or `messages`")
-        return self
 
-    @model_validator(mode="after")
-    def _parses_its_templates(self) -> Self:
+    @table_check
+    def _parses_its_templates(self) -> Iterator[str]:
         if self.codec is not None:
             self._codec = load_codec(self.codec)
         for place, written in self._all_templates():
@@ -200,84 +199,93 @@ class Profile(DeviceProfile):
                     written, self.notation, ignore_case=self.ignore_case, no_value=self.no_value
                 )
             except ValueError as error:
-                raise ValueError(f"{place}: {error}") from error
-        return self
+                yield f"{place}: {error}"
+
+    @table_check
+    def _has_templates_or_a_codec(self) -> Iterator[str]:
+        if self.codec is not None:
+            return
+        for kind, parts in (("query", self.queries), ("command", self.commands)):
+            for part in parts:
+                if part.ask is None or (kind == "query" and not part.answer):
+                    yield f"{kind} `{part.name}`: without a `codec`, it needs `ask` and, for a query, `answer`"
+        for message in self.messages:
+            if not message.says:
+                yield f"message `{message.name}`: without a `codec`, it needs `says`"
 
     def _all_templates(self) -> Iterator[tuple[str, str]]:
-        """Yield all templates with their places in the profile; raise `ValueError` for a missing one."""
+        """Yield all templates with their places in the profile."""
         for refusal in self.refusals:
             yield "refusals", refusal.answer
         if (digest := self.talk.digest) is not None:
             yield from (("talk.digest", written) for written in (digest.greeting, digest.unsecured, digest.refused))
         for kind, parts in (("query", self.queries), ("command", self.commands)):
             for part in parts:
-                if self._codec is None and (part.ask is None or (kind == "query" and not part.answer)):
-                    raise ValueError(f"{kind} `{part.name}`: without a `codec`, it needs `ask` and, for a query, `answer`")
                 yield from ((f"{kind} `{part.name}`.ask", written) for written in (part.ask,) if written is not None)
                 yield from ((f"{kind} `{part.name}`.answer", written) for written in part.answer)
                 if isinstance(part, Query):
                     yield from ((f"{kind} `{part.name}`.tags", written) for written in tagged_answers(part))
                     yield from ((f"{kind} `{part.name}`.unasked", written) for written in part.unasked)
         for message in self.messages:
-            if self._codec is None and not message.says:
-                raise ValueError(f"message `{message.name}`: without a `codec`, it needs `says`")
             yield from ((f"message `{message.name}`.says", written) for written in message.says)
 
-    @model_validator(mode="after")
-    def _has_unique_names(self) -> Self:
+    @table_check
+    def _has_unique_names(self) -> Iterator[str]:
         parts = self.parts
-        _check_unique((f"{_kind(part)} `{part.name}`", part.name) for part in parts)
-        _check_unique((f"point `{point.metric}`", point.metric) for part in parts for point in _own_points(part, parts))
-        return self
+        yield from _repeated((f"{_kind(part)} `{part.name}`", part.name) for part in parts)
+        yield from _repeated((f"point `{point.metric}`", point.metric) for part in parts for point in _own_points(part, parts))
 
-    @model_validator(mode="after")
-    def _refers_to_known_fields(self) -> Self:
+    @table_check
+    def _refers_to_known_fields(self) -> Iterator[str]:
         for part in self.parts:
             for point in part.points:
                 for field in filter(None, (point.source, point.unit_field)):
-                    self._check_field(f"point `{point.metric}`", part.name, field)
+                    yield from self._unknown_fields(f"point `{point.metric}`", part.name, field)
         for match in self.match:
-            self._check_field("match", match.ask or match.hear or "", *match.where)
+            yield from self._unknown_fields("match", match.ask or match.hear or "", *match.where)
         for fact, told in self.identity.facts.items():
             for source in told.alternatives:
-                self._check_field(f"identity.{fact}", source.part_name, source.field_name)
+                yield from self._unknown_fields(f"identity.{fact}", source.part_name, source.field_name)
         for refusal in self.refusals:
-            if refusal.field is not None and refusal.field not in self.template(refusal.answer).fields:
-                raise ValueError(f"refusals: there is no field {refusal.field!r} in {refusal.answer!r}")
-        return self
+            known = self._fields_of((refusal.answer,))
+            if refusal.field is not None and known is not None and refusal.field not in known:
+                yield f"refusals: there is no field {refusal.field!r} in {refusal.answer!r}"
 
-    @model_validator(mode="after")
-    def _has_usable_conditions(self) -> Self:
+    @table_check
+    def _has_usable_conditions(self) -> Iterator[str]:
         for query in self.queries:
             for place in query.only_if:
                 other, _, field = place.partition(".")
-                self._check_field(f"query `{query.name}`.only_if", other, field)
-        if (digest := self.talk.digest) is not None and RANDOM_FIELD not in self.template(digest.greeting).fields:
-            raise ValueError(f"talk.digest.greeting: there is no field {{{RANDOM_FIELD}}} in {digest.greeting!r}")
-        return self
+                yield from self._unknown_fields(f"query `{query.name}`.only_if", other, field)
+        if (digest := self.talk.digest) is not None:
+            known = self._fields_of((digest.greeting,))
+            if known is not None and RANDOM_FIELD not in known:
+                yield f"talk.digest.greeting: there is no field {{{RANDOM_FIELD}}} in {digest.greeting!r}"
 
-    @model_validator(mode="after")
-    def _can_build_its_requests(self) -> Self:
+    @table_check
+    def _can_build_its_requests(self) -> Iterator[str]:
         address = {self.addresses.field} if self.addresses is not None else set[str]()
         for kind, parts in (("query", self.queries), ("command", self.commands)):
             for part in parts:
                 parameters = set(part.parameters) if isinstance(part, CommandRule) else set()
-                if part.ask is not None and (fields := set(self.template(part.ask).fields)) != address | parameters:
+                fields = None if part.ask is None else self._fields_of((part.ask,))
+                if fields is not None and fields != address | parameters:
                     expected = ", ".join(sorted(address | parameters)) or "none"
                     actual = ", ".join(sorted(fields)) or "none"
-                    raise ValueError(f"{kind} `{part.name}`.ask: its fields must be {expected}, but are {actual}")
+                    yield f"{kind} `{part.name}`.ask: its fields must be {expected}, but are {actual}"
         if self.may_be_quiet is None and not self.intervals:
-            raise ValueError("`may_be_quiet` is missing: the device only sends unasked, since no query has points")
-        return self
+            yield "`may_be_quiet` is missing: the device only sends unasked, since no query has points"
 
-    @model_validator(mode="after")
-    def _can_read_back_its_commands(self) -> Self:
+    @table_check
+    def _can_read_back_its_commands(self) -> Iterator[str]:
         readable = {point.metric for query in self.queries for point in query.points}
         for rule in self.commands:
             if rule.read_back and rule.read_back not in readable:
-                raise ValueError(f"command `{rule.name}`.read_back: no query has a point `{rule.read_back}`")
+                yield f"command `{rule.name}`.read_back: no query has a point `{rule.read_back}`"
+
+    @table_check
+    def _accepts_its_own_defaults(self) -> None:
         check_declarations(self.command_specs)
-        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -291,29 +299,31 @@ class Profile(DeviceProfile):
         tables = [{"name": key, "command": command} for key, command in kept]
         return {**content, "settings": tables}
 
-    @model_validator(mode="after")
-    def _can_write_its_settings(self) -> Self:
-        if twice := first_duplicate(rule.name for rule in self.settings):
-            raise ValueError(f"setting `{twice}` is there twice")
+    @table_check
+    def _can_write_its_settings(self) -> Iterator[str]:
+        yield from (f"setting `{twice}` is there twice" for twice in duplicates(rule.name for rule in self.settings))
         commands = {rule.name: rule for rule in self.commands}
         for rule in self.settings:
             if (wrong := rule.fits(commands.get(rule.command))) is not None:
-                raise ValueError(f"setting `{rule.name}`: {wrong}")
-        return self
+                yield f"setting `{rule.name}`: {wrong}"
 
-    def _check_field(self, place: str, name: str, *fields: str) -> None:
-        """Raise `ValueError` if there is no such query or message, or none of its templates has these fields."""
+    def _unknown_fields(self, place: str, name: str, *fields: str) -> Iterator[str]:
+        """Yield what is wrong where there is no such query or message, or none of its templates has these fields."""
         part = next((part for part in self.parts if part.name == name), None)
         if part is None:
             known = ", ".join(part.name for part in self.parts)
-            raise ValueError(f"{place}: there is no query or message {name!r}; there are {known}")
+            yield f"{place}: there is no query or message {name!r}; there are {known}"
+            return
         templates = part.answer if isinstance(part, Query) else part.says
-        known_fields = {field for written in templates for field in self.template(written).fields}
+        known_fields = self._fields_of(templates)
         for field in fields:
-            if templates and field not in known_fields:
-                raise ValueError(
-                    f"{place}: there is no field {field!r} in {part.name}; there are {', '.join(sorted(known_fields))}"
-                )
+            if templates and known_fields is not None and field not in known_fields:
+                yield f"{place}: there is no field {field!r} in {part.name}; there are {', '.join(sorted(known_fields))}"
+
+    def _fields_of(self, templates: Iterable[str]) -> set[str] | None:
+        """Return the fields of these templates; `None` where one is no template, so that they are not known."""
+        parsed = [self._templates.get(written) for written in templates]
+        return None if None in parsed else {field for one in parsed if one is not None for field in one.fields}
 
 
 def tagged_answers(query: Query) -> Iterator[str]:
@@ -336,10 +346,10 @@ def _told_by(part: Query | Message) -> Sequence[Point]:
     return part.points if isinstance(part, Message) else ()
 
 
-def _check_unique(named: Iterable[tuple[str, str]]) -> None:
-    """Raise `ValueError` if a name occurs twice."""
+def _repeated(named: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield what is wrong where a name occurs twice."""
     seen = set[str]()
     for place, name in named:
         if name in seen:
-            raise ValueError(f"{place} occurs twice")
+            yield f"{place} occurs twice"
         seen.add(name)

@@ -112,7 +112,7 @@ CONFIGURATION: dict[str, tuple[str, ...]] = {
         "is more than one value",
         "is no TOML value: put texts in quotes, and lists in [ ] with commas",
     ),
-    "gateway/config/toml_mistakes.py": (
+    "gateway/file_mistakes/toml_mistakes.py": (
         "A text has to end with the quote that it began with, on the same line",
         "Close each [ with ] and each { with }, and put a comma after each item",
         "Each [table] may occur once; only [[adapter]], with two brackets, can be repeated",

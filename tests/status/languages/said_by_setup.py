@@ -29,6 +29,10 @@ SETUP: dict[str, tuple[str, ...]] = {
         "no such setting: it has too few underscores",
         "Fix it there; `xyte-gateway adapters` lists the keys of an entry",
         "See the example file",
+        "no such key",
+        "no such setting",
+    ),
+    "gateway/file_mistakes/plain_words.py": (
         "has characters that cannot be in it",
         "has to be a list, in [ ]",
         "has to be a number",
@@ -39,8 +43,6 @@ SETUP: dict[str, tuple[str, ...]] = {
         "has to be a whole number",
         "has to be true or false",
         "is not an address or a network; write it as 10.0.0.5 or 10.0.0.0/24",
-        "no such key",
-        "no such setting",
     ),
     "gateway/config/writing.py": (
         (

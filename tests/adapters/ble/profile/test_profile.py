@@ -109,8 +109,8 @@ def test_uuids_may_be_written_short_and_are_kept_in_full():
 @pytest.mark.parametrize(
     ("said", "says"),
     [
-        ('format = "uint12"', "point `temperature`.format: Input should be 'bool', 'uint8'"),
-        ('charakteristic = "ffa1"', "point `temperature`.charakteristic: Extra inputs are not permitted"),
+        ('format = "uint12"', "point `temperature`.format: has to be 'bool', 'uint8'"),
+        ('charakteristic = "ffa1"', "point `temperature`.charakteristic: no such key. Did you mean 'characteristic'?"),
         ('format = "uint16"\nlength = 2', "`length` is for texts"),
         ('format = "sint16"\nbits = [0, 1]', "`bits` is for unsigned numbers, not for sint16"),
         ("bits = [6, 3]", "exceed the 8 bits of uint8"),
@@ -119,10 +119,10 @@ def test_uuids_may_be_written_short_and_are_kept_in_full():
         ("scale = 0", "`scale` cannot be 0"),
         ("valid = [5, 1]", "`valid` is [lowest, highest]"),
         ('format = "float32"\nvalues = { 1 = "on" }', "are for whole numbers, not for float32"),
-        ("dead_band = 0", "greater than 0"),
+        ("dead_band = 0", "has to be more than 0"),
         ('group = "hourly"', "there is no poll group 'hourly'; there are fast, normal, slow"),
         ('starts_with = "0g"', "'0g' is not a sequence of bytes"),
-        ("at = -1", "greater than or equal to 0"),
+        ("at = -1", "has to be at least 0"),
     ],
 )
 def test_an_error_in_a_point_is_reported_with_its_fix(said, says):
@@ -139,16 +139,16 @@ def test_an_error_in_a_point_is_reported_with_its_fix(said, says):
         (HEAD + POINT.replace("temperature", "status"), "a metric cannot be called 'status'"),
         ('services = ["1234"]\n' + HEAD, "'1234' is not a standard service with points; there are 1805, 180d, 180f, 181a"),
         ('services = ["180a"]\n' + HEAD, "'180a' is not a standard service with points"),
-        ('services = "180f"\n' + HEAD + POINT, "services: Input should be a valid tuple"),
+        ('services = "180f"\n' + HEAD + POINT, "services: has to be a list, in [ ]"),
         (HEAD + POINT + "[[match]]\n", "a match without a condition would match every device"),
         (HEAD + POINT + '[[match]]\nname = "("', "'(' is not a regular expression"),
         (HEAD + POINT + "[[match]]\ndata = [{ at = 2 }]", "data needs either its `company` or its `service`"),
-        (HEAD + POINT + '[connection]\nmode = "always"', "connection.mode: Input should be 'visit' or 'stay'"),
+        (HEAD + POINT + '[connection]\nmode = "always"', "connection.mode: has to be 'visit' or 'stay'"),
         (HEAD + POINT + "[identity]\nserial_number = true", "identity.serial_number"),
-        (HEAD.replace('edition = "1"\n', "") + POINT, "source.edition: Field required"),
-        (HEAD.replace("climate-sensor", "Climate Sensor") + POINT, "family: String should match pattern"),
+        (HEAD.replace('edition = "1"\n', "") + POINT, "source.edition: is missing"),
+        (HEAD.replace("climate-sensor", "Climate Sensor") + POINT, "family: has to be lower-case letters, digits and hyphens"),
         (HEAD + COMMAND + 'payload = "01 {level}"', "the payload has to contain each of its `parameters` once"),
-        (HEAD + COMMAND + 'payload = "0"', "payload: String should have at least 2 characters"),
+        (HEAD + COMMAND + 'payload = "0"', "payload: is too short: at least 2 character(s)"),
         (HEAD + COMMAND + 'payload = "0x01"', "is not a sequence of bytes"),
         (
             HEAD + COMMAND + 'payload = "{level}"\nparameters = { level = {} }',
@@ -183,7 +183,7 @@ def test_an_error_in_a_point_is_reported_with_its_fix(said, says):
         (HEAD + COMMAND + 'payload = "01"\n' + COMMAND + 'payload = "00"', "command `switch` is there twice"),
         (
             HEAD + COMMAND + 'payload = "01"\nanswer = { characteristic = "ffa4", done = [] }',
-            "answer.done: Tuple should have at least 1 item",
+            "answer.done: has too few entries: at least 1",
         ),
     ],
 )
@@ -198,8 +198,13 @@ def test_every_error_is_reported_with_its_line():
     with pytest.raises(ProfileError) as told:
         parsed(text)
     places = {int(line.split(":")[1]): line for line in str(told.value).splitlines()}
-    assert set(places) == {lines.index('format = "uint12"') + 1, lines.index("units = 1") + 1}
-    assert "point `humidity`.units: Extra inputs" in places[lines.index("units = 1") + 1]
+    assert set(places) == {
+        lines.index('format = "uint12"') + 1,
+        lines.index('metric = "humidity"'),
+        lines.index("units = 1") + 1,
+    }
+    assert "`scale` cannot be 0" in places[lines.index('metric = "humidity"')]
+    assert "point `humidity`.units: no such key" in places[lines.index("units = 1") + 1]
     assert all(line.startswith("test.toml:") for line in places.values())
 
 
@@ -211,14 +216,14 @@ def test_an_error_between_points_is_reported_at_the_point():
 
 
 def test_an_unknown_service_is_reported_with_its_line():
-    with pytest.raises(ProfileError, match=r"test\.toml:2: services:"):
+    with pytest.raises(ProfileError, match=r"test\.toml:2: services\.1:"):
         parsed(HEAD.replace("\n", '\nservices = ["180f", "abcd"]\n', 1))
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("name = ", "test.toml: "),
+        ("name = ", "test.toml:1: is not TOML: "),
         (HEAD + "points = 1", r"source.points|`points` has to be a list"),
         ("points = 1\n" + HEAD, "`points` has to be a list of tables"),
         ("defaults = 1\n" + HEAD, "`defaults` has to be a table"),
@@ -241,7 +246,7 @@ def test_an_unreadable_folder_or_file_is_reported(tmp_path):
     with pytest.raises(ProfileError, match="there is no such folder"):
         PROFILE_FILES.load([tmp_path / "none"])
     (tmp_path / "latin.toml").write_bytes(b'title = "\xe9"')
-    with pytest.raises(ProfileError, match=r"latin.toml: cannot be read: it is not UTF-8 text"):
+    with pytest.raises(ProfileError, match=r"latin\.toml:1: cannot be read: it is not UTF-8 text"):
         PROFILE_FILES.load([tmp_path])
 
 

@@ -208,7 +208,7 @@ address = 10
         ),
         (
             'name = "set"\nmetric = "set_point"\nbetween = [0, 9]\nexpires_after = 0',
-            "expires_after: Input should be greater than 0",
+            "command `set`.expires_after: has to be more than 0",
         ),
     ],
 )

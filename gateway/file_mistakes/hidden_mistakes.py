@@ -70,7 +70,7 @@ def validate_all(validate: Callable[[dict[str, Any]], ModelT], table: Mapping[st
         validate: returns the model of a table, or raises a `ValidationError`.
         table: the table, of what TOML can express.
     """
-    rest = _Rest(table)
+    rest = Rest(table)
     errors: list[ErrorDetails] = []
     for _ in range(MOST_ROUNDS):
         try:
@@ -106,7 +106,7 @@ def _fresh(found: Sequence[ErrorDetails], left_out: LeftOut, *, is_first: bool) 
             yield details
 
 
-class _Rest:
+class Rest:
     """A table without what is wrong in it, and the locations of its parts in the table as it was given."""
 
     def __init__(self, table: Mapping[str, Any]) -> None:
@@ -130,9 +130,17 @@ class _Rest:
             part = self._part(details["loc"])
             if part is not None and part not in self.left_out.locations:
                 self.left_out.locations.append(part)
-                self.left_out.names.update(_texts(_at(self._whole, part)))
+                self.left_out.names.update(texts_in(_at(self._whole, part)))
         self.table, self._indexes = self._without()
         return len(self.left_out.locations) > before
+
+    def drop(self, location: Location) -> bool:
+        """Leave out what is at a location; return whether that changes anything."""
+        if not location or location in self.left_out.locations:
+            return False
+        self.left_out.locations.append(location)
+        self.table, self._indexes = self._without()
+        return True
 
     def _part(self, location: Location) -> Location | None:
         """Return the part of the table to leave out: the outermost item of a list on the way, else the key itself."""
@@ -167,13 +175,13 @@ def _at(value: Any, location: Location) -> Any:  # noqa: ANN401 - any TOML value
     return value
 
 
-def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any TOML value
+def texts_in(value: Any) -> Iterator[str]:  # noqa: ANN401 - any TOML value
     """Yield the texts in a part of a table that others may name."""
     if isinstance(value, str) and value:
         yield value
     elif isinstance(value, Mapping):
         for one in value.values():
-            yield from _texts(one)
+            yield from texts_in(one)
     elif isinstance(value, list | tuple):
         for one in value:
-            yield from _texts(one)
+            yield from texts_in(one)
