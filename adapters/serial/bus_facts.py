@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from adapters.serial.port.line_settings import LineSettings
-from adapters.serial.port.selection import url_scheme
+from adapters.serial.port.selection import is_plain_tcp, url_scheme
 from adapters.serial.profile.profile import Profile
 from adapters.serial.settings import PortRule
 from gateway.adapter import BusFact, FactSource
@@ -32,8 +32,9 @@ def facts_of(
     if port != rule.port:
         facts.append(BusFact("selected_by", rule.port, FactSource.CONFIGURED))
     facts.append(BusFact("protocol", "not known yet") if protocol is None else BusFact("protocol", protocol.title, sources[0]))
-    is_settable = url_scheme(port) != "socket"
-    return [*facts, *(_line_facts(line, sources[1]) if is_settable else [BusFact("speed", "set on the device server")])]
+    if url_scheme(port) == "socket":
+        return [*facts, BusFact("speed", "set on the device server")]
+    return facts if is_plain_tcp(port) else [*facts, *_line_facts(line, sources[1])]
 
 
 def _line_facts(line: LineSettings, source: FactSource) -> Iterator[BusFact]:

@@ -6,7 +6,8 @@
     ports = [
         "/dev/serial/by-id/usb-FTDI*",                                              # each port of this name, as it appears
         "usb:0403:6001:A10K3X9Q",                                                   # or by its USB adapter
-        { port = "socket://192.168.1.40:4001", name = "projector", profiles = ["pjlink"] },
+        { port = "tcp://192.168.1.40:4352", name = "projector", profiles = ["pjlink"] },
+        "socket://192.168.1.41:4001",                                               # behind a device server
         { port = "/dev/ttyS0", line = "9600 8N1", probe = false },                  # only listened to
     ]
     exclude = ["usb:10c4:ea60"]
@@ -27,7 +28,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from adapters.serial.codec import DecryptionKeys
 from adapters.serial.port.line_settings import LineSettingsInput
-from adapters.serial.port.selection import PortSelector
+from adapters.serial.port.selection import PortSelector, url_scheme
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
 from gateway.adapter import (
@@ -59,7 +60,8 @@ class PortRule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     port: WrittenPort = Field(
-        description='path or pattern, "usb:0403:6001:A10K3X9Q", "socket://host:port", "rfc2217://host:port", or "*"'
+        description='path or pattern, "usb:0403:6001:A10K3X9Q", "tcp://host:port", "socket://host:port", '
+        '"rfc2217://host:port", or "*"'
     )
     name: DisplayName = Field(
         default="", description="name of the port in logs and on the page; only for a rule that selects one port"
@@ -168,6 +170,9 @@ class SerialSettings(ProfileSettings[Profile]):
             if rule.name and not PortSelector(rule.port).is_definite and not rule.port.lower().startswith("usb:"):
                 wrong = f"{rule.port!r} may select several ports, which cannot share the name {rule.name!r}"
                 yield SettingMistake((*location, "name"), wrong)
+            if rule.line is not None and url_scheme(rule.port) == "tcp":
+                wrong = "a device by tcp:// has no line settings: leave `line` out"
+                yield SettingMistake((*location, "line"), wrong)
             yield from self.profile_mistakes(*((name, (*location, "profiles", n)) for n, name in enumerate(rule.profiles)))
             names.add(rule.name)
             written.add(rule.port)

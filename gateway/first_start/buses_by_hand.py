@@ -12,7 +12,7 @@ from gateway.config.entered_texts import QUOTES, parse_host
 USUAL_UNITS: Final = "1-16, 255"
 """The unit ids that are asked where a person names none: a whole bus of 247 silent ones takes minutes."""
 
-_PORT: Final = re.compile(r"/dev/[\w./:+-]+|(usb|id):[\w.:-]+|socket://[\w.-]+:\d{1,5}|rfc2217://[\w.-]+:\d{1,5}")
+_PORT: Final = re.compile(r"/dev/[\w./:+-]+|(usb|id):[\w.:-]+|(tcp|socket)://[\w.-]+:\d{1,5}|rfc2217://[\w.-]+:\d{1,5}")
 _LINE: Final = re.compile(r"(\d{2,7})\s*(?:[ ,/]\s*)?([78])([NEO])([12])", re.IGNORECASE)
 _CONTROLLER: Final = re.compile(r"hci\d{1,3}|([0-9A-F]{2}:){5}[0-9A-F]{2}", re.IGNORECASE)
 _UNITS: Final = re.compile(r"\d{1,3}(\s*-\s*\d{1,3})?(\s*,\s*\d{1,3}(\s*-\s*\d{1,3})?)*")
@@ -57,7 +57,7 @@ def bus_from(number: int, fields: Mapping[str, str]) -> BusByHand:
             port = _port(fields)
             written = fields.get("line", "").strip()
             rule: dict[str, Any] = {"port": port}
-            if written:
+            if written and not port.startswith("tcp://"):
                 speed, databits, parity, stopbits = _line(written)
                 rule["line"] = f"{speed} {databits}{parity}{stopbits}"
             return BusByHand(number, "serial", {"ports": [rule]}, port)
@@ -94,7 +94,7 @@ def _without_ports(table: Mapping[str, Any], ports: set[str | None]) -> dict[str
 def _port(fields: Mapping[str, str]) -> str:
     port = fields.get("port", "").strip().strip(QUOTES)
     if _PORT.fullmatch(port) is None:
-        raise ValueError("This is not a serial port; it looks like /dev/ttyUSB0, usb:10c4:ea60 or socket://192.168.1.40:4352.")
+        raise ValueError("This is not a serial port; it looks like /dev/ttyUSB0, usb:10c4:ea60 or tcp://192.168.1.40:4352.")
     return port
 
 

@@ -109,8 +109,8 @@ def _cause(error: BaseException) -> Cause:
 def describe_open_error(address: str, error: BaseException, ours: int = 0) -> str:
     """Return a sentence for a port that could not be opened; `ours` as in `describe_loss`."""
     if _error_number(error) == errno.ECONNRESET:
-        return f"{address}: {_closed_unanswered(ours)}"
-    return f"{address}: {_advice(error)}"
+        return _sentence(address, _closed_unanswered(ours))
+    return _sentence(address, _advice(error))
 
 
 def describe_loss(address: str, error: BaseException, *, was_served: bool = True, ours: int = 0) -> str:
@@ -126,8 +126,14 @@ def describe_loss(address: str, error: BaseException, *, was_served: bool = True
     if "returned no data" in text or "reader thread died" in text or _error_number(error) in _GONE_ERRNOS:
         if "://" not in address:
             return f"{address}: {UNPLUGGED}"
-        return f"{address}: {CLOSED_BY_PEER if was_served else _closed_unanswered(ours)}"
+        return _sentence(address, CLOSED_BY_PEER if was_served else _closed_unanswered(ours))
     return f"{address}: it failed: {text or type(error).__name__}"
+
+
+def _sentence(address: str, said: str) -> str:
+    """Return what is said of this port; a device by `tcp://` has no device server."""
+    is_device = address.lower().startswith("tcp://")
+    return f"{address}: {said.replace('device server', 'device') if is_device else said}"
 
 
 def describe_holder(address: str, holder: str) -> str:

@@ -37,7 +37,7 @@ from adapters.serial.port.byte_pump import (
 )
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.open_errors import STUCK, UNPLUGGED, describe_loss, in_use, lost, not_open
-from adapters.serial.port.selection import ListedPort, url_scheme
+from adapters.serial.port.selection import ListedPort, is_plain_tcp, url_scheme
 from gateway.adapter import BusUnavailable, Cause, DeviceUnreachable, holder_of, loop_time, seconds_text
 
 OPEN_SECONDS = 10.0
@@ -75,7 +75,7 @@ class Listener(Protocol):
 
 
 class Port:
-    """A local port by its path, or one behind a device server: `socket://host:port`, `rfc2217://host:port`.
+    """A local port by its path, a device by `tcp://host:port`, or a device server by `socket://host:port`, `rfc2217://host:port`.
 
     Data that is received while no listener is attached is lost.
     """
@@ -118,8 +118,8 @@ class Port:
 
     @property
     def is_configurable(self) -> bool:
-        """Whether speed and parity can be set from here: those of a `socket://` are set on its device server only."""
-        return url_scheme(self.address) != "socket"
+        """Whether speed and parity can be set from here: a device by TCP has none, and a `socket://` has its device server's."""
+        return not is_plain_tcp(self.address)
 
     def attach(self, listener: Listener | None) -> None:
         """Deliver data to this listener only from now on; `None` for no listener."""
@@ -236,7 +236,7 @@ class Port:
         if self._pump is None or self.loss_reason is not None:
             return
         self._pump.stop()
-        is_early = loop_time() - self._opened_at < EARLY_SECONDS and url_scheme(self.address) == "socket"
+        is_early = loop_time() - self._opened_at < EARLY_SECONDS and is_plain_tcp(self.address)
         was_served = bool(self._first_bytes) or not is_early
         self.loss_reason = describe_loss(self.address, error, was_served=was_served, ours=self._others_open)
         self._lost.set()
@@ -276,19 +276,25 @@ def _open_pyserial(address: str, line: LineSettings) -> PySerialPort:
         raise in_use(address, str(holder))
     ways: Mapping[str | None, Mapping[str, Any]] = {
         None: {"exclusive": True, "timeout": 0, "write_timeout": 0},
+        "tcp": {"timeout": 0, "write_timeout": 0},
         "socket": {"timeout": 0, "write_timeout": 0},
         "rfc2217": {"timeout": READ_POLL_SECONDS},  # pyserial refuses a write timeout here
     }
     if kind not in ways:
-        raise ValueError(f"{kind}:// is not supported: write socket:// or rfc2217://")
-    serial_port = serial.serial_for_url(address, do_not_open=True, **_settings(line), **ways[kind])
+        raise ValueError(f"{kind}:// is not supported: write tcp://, socket:// or rfc2217://")
+    serial_port = serial.serial_for_url(_pyserial_url(address), do_not_open=True, **_settings(line), **ways[kind])
     serial_port.dtr, serial_port.rts = line.dtr, line.rts
-    if kind == "socket":  # pyserial discards what came while it was opened, which may be the greeting of a device
+    if is_plain_tcp(address):  # pyserial discards what came while it was opened, which may be the greeting of a device
         serial_port.reset_input_buffer = _keep_input
     serial_port.open()
     if (connection := _socket_of(serial_port)) is not None:
         _keep_alive(connection)
     return serial_port
+
+
+def _pyserial_url(address: str) -> str:
+    """Return the address as pyserial knows it: plain TCP is `socket://` there, whoever answers."""
+    return f"socket://{address.partition('://')[2]}" if is_plain_tcp(address) else address
 
 
 def _keep_input() -> None:
@@ -352,7 +358,7 @@ def _close_pyserial(serial_port: PySerialPort) -> None:
 
 
 class _TransportPump(BytePump, asyncio.Protocol):
-    """Reads and writes a local port or a `socket://` with pyserial-asyncio."""
+    """Reads and writes a local port or plain TCP with pyserial-asyncio."""
 
     def __init__(self, serial_port: PySerialPort, on_data: OnData, on_failure: OnFailure) -> None:
         super().__init__(serial_port)

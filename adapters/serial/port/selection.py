@@ -18,7 +18,11 @@ from gateway.adapter import checked_host_name
 
 BY_ID = "/dev/serial/by-id/"
 
-SCHEMES = ("socket", "rfc2217")
+SCHEMES = ("tcp", "socket", "rfc2217")
+"""`tcp`: the device itself; `socket`: a device server by plain TCP; `rfc2217`: one that takes line settings."""
+
+PLAIN_TCP = frozenset({"tcp", "socket"})
+"""Schemes of ports that send and receive bytes by TCP, and have no line settings here."""
 
 EVERY_PORT = "*"
 """The selector of every port that the operating system lists."""
@@ -117,12 +121,12 @@ class PortSelector:
         elif re.fullmatch(r"COM[0-9]+:?", text, re.IGNORECASE):
             raise ValueError(f"{written!r} is a port of Windows: write /dev/ttyUSB0 or /dev/serial/by-id/...")
         elif text != EVERY_PORT and not text.startswith("/"):
-            raise ValueError(f'{written!r} is not a port: write a path, "usb:0403:6001", "socket://host:port" or "*"')
+            raise ValueError(f'{written!r} is not a port: write a path, "usb:0403:6001", "tcp://host:port" or "*"')
         return cls(text)
 
     @property
     def is_url(self) -> bool:
-        """Whether it names a device server."""
+        """Whether it names a device server, or a device on the network."""
         return url_scheme(self.written) is not None
 
     @property
@@ -149,9 +153,14 @@ class PortSelector:
 
 
 def url_scheme(address: str) -> str | None:
-    """Return `socket` of `socket://host:port`; `None` for a path."""
+    """Return `tcp` of `tcp://host:port`; `None` for a path."""
     kind, separator, _ = address.partition("://")
     return kind.lower() if separator else None
+
+
+def is_plain_tcp(address: str) -> bool:
+    """Return whether this port is reached by plain TCP, so that no line settings can be applied to it."""
+    return url_scheme(address) in PLAIN_TCP
 
 
 def identify_ports(ports: Iterable[ListedPort]) -> Mapping[str, PortIdentity]:
@@ -224,7 +233,7 @@ def _label(port: ListedPort, selector: PortSelector) -> str:
 
 def _check_url(text: str, kind: str) -> None:
     if kind not in SCHEMES:
-        raise ValueError(f"{kind}:// does not lead to a port: write socket://host:port or rfc2217://host:port")
+        raise ValueError(f"{kind}:// does not lead to a port: write tcp://host:port, socket://host:port or rfc2217://host:port")
     if "@" in text:
         raise ValueError(f"a device server takes no user and no password here: write {kind}://host:port")
     try:

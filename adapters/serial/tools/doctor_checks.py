@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.serial.port.blocking_io import run_in_thread
 from adapters.serial.port.hotplug import MachinePorts
-from adapters.serial.port.selection import BY_ID, ListedPort, PortSelector, identify_ports, select_ports
+from adapters.serial.port.selection import BY_ID, ListedPort, PortSelector, identify_ports, select_ports, url_scheme
 from adapters.serial.settings import SerialSettings
 from gateway.adapter import Finding, FindingState, examine_port
 
@@ -80,7 +80,12 @@ def _best_name(port: ListedPort) -> str:
 
 
 def _device_server(selector: PortSelector, entry: str) -> Finding:
-    meaning = "a device server often accepts one connection only, so it is not checked here"
+    is_device = url_scheme(selector.written) == "tcp"
+    meaning = (
+        "a device often accepts one connection only, so it is not checked here"
+        if is_device
+        else "a device server often accepts one connection only, so it is not checked here"
+    )
     return Finding.not_looked_at(f"port {selector.written}", meaning, f"xyte-gateway scan {entry}")
 
 

@@ -461,3 +461,12 @@ def test_the_speed_of_a_device_server_is_set_there():
     settings = {"type": "serial", "name": "rack", "ports": ["socket://192.168.1.40:4001"]}
     facts = SerialAdapter(SerialAdapter.settings_model.model_validate(settings)).bus_facts()
     assert ("speed", "set on the device server") in [(one.name, one.value) for one in facts]
+
+
+def test_a_device_by_tcp_has_no_line_settings():
+    settings = {"type": "serial", "name": "rack", "ports": ["tcp://192.168.1.40:4352"]}
+    entry = SerialAdapter.settings_model.model_validate(settings)
+    assert {one.name for one in SerialAdapter(entry).bus_facts()} == {"port", "protocol"}
+    settings["ports"] = [{"port": "tcp://192.168.1.40:4352", "line": "9600 8N1"}]
+    with pytest.raises(ValueError, match="no line settings: leave `line` out"):
+        SerialAdapter.settings_model.model_validate(settings)

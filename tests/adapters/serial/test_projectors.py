@@ -48,6 +48,16 @@ def short_waits(monkeypatch, tmp_path):
     monkeypatch.setattr("adapters.serial.session.digest_login.LATE_GREETING_SECONDS", 0.3)
 
 
+async def test_a_projector_named_by_tcp_is_found_and_read():
+    async with DeviceServer(Projector()) as server:
+        ports = [{"port": f"tcp://{server.port.removeprefix('socket://')}", "name": "hall"}]
+        async with adapter_for(server, ports=ports) as adapter:
+            (found,) = await discovered(adapter)
+            readings = await readings_of(adapter, child_of(found))
+    assert readings["power"] in ("on", "standby")
+    assert readings["lamp_hours"] is not None
+
+
 class Uplink:
     """Keeps what was found."""
 

@@ -56,13 +56,13 @@ BY_ADAPTERS: dict[str, tuple[str, ...]] = {
         "space",
     ),
     "adapters/serial/codec.py": ("the {name} must have {number} hexadecimal digits",),
-    "adapters/serial/port/port.py": ("{kind}:// is not supported: write socket:// or rfc2217://",),
+    "adapters/serial/port/port.py": ("{kind}:// is not supported: write tcp://, socket:// or rfc2217://",),
     "adapters/serial/port/selection.py": (
         "a device server takes no user and no password here: write {kind}://host:port",
         "{written} does not name a device server: write {kind}://host:port",
         "{written} is a port of Windows: write /dev/ttyUSB0 or /dev/serial/by-id/...",
         '{written} is not a USB adapter: write "usb:0403:6001", or "usb:0403:6001:A10K3X9Q"',
-        '{written} is not a port: write a path, "usb:0403:6001", "socket://host:port" or "*"',
+        '{written} is not a port: write a path, "usb:0403:6001", "tcp://host:port" or "*"',
     ),
     "gateway/profiles/files.py": ("{folder}: there is no such folder",),
 }

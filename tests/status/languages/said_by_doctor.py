@@ -39,6 +39,7 @@ DOCTOR: dict[str, tuple[str, ...]] = {
         "{names}: some devices serve one connection only, so they are left to the gateway",
     ),
     "adapters/serial/tools/doctor_checks.py": (
+        "a device often accepts one connection only, so it is not checked here",
         "a device server often accepts one connection only, so it is not checked here",
         "no port matches this now; {what}",
         "plug the adapter in: it is used as soon as it appears",

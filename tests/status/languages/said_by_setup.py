@@ -62,7 +62,7 @@ SETUP: dict[str, tuple[str, ...]] = {
         "These are not line settings; they look like 9600 8N1.",
         "These are not unit ids; they look like 1-16, 255.",
         "This is not a Bluetooth adapter; it is called hci0, or by its address.",
-        "This is not a serial port; it looks like /dev/ttyUSB0, usb:10c4:ea60 or socket://192.168.1.40:4352.",
+        "This is not a serial port; it looks like /dev/ttyUSB0, usb:10c4:ea60 or tcp://192.168.1.40:4352.",
     ),
     "gateway/first_start/file_correction.py": (
         "It cannot be saved: {file}: {error}",

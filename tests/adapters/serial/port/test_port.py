@@ -22,7 +22,7 @@ from adapters.serial.port import port as module
 from adapters.serial.port.byte_pump import NonBlockingFile
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port, listed_ports
-from gateway.adapter import BusUnavailable, DeviceUnreachable
+from gateway.adapter import BusUnavailable, Cause, DeviceUnreachable
 from gateway.testing.serial import DeviceServer, ScriptedDevice, SerialLine
 
 LINE = LineSettings(baudrate=115200)
@@ -457,6 +457,26 @@ async def test_a_refused_connection_to_a_device_server_is_reported():
         number = taken.getsockname()[1]
     with pytest.raises(BusUnavailable, match="refuses the connection"):
         await Port(f"socket://127.0.0.1:{number}").open(LINE)
+
+
+@pytest.mark.enable_socket
+async def test_a_device_by_tcp_answers_and_its_errors_name_no_device_server(server, ear):
+    number = server.url.rpartition(":")[2]
+    port = Port(f"tcp://127.0.0.1:{number}")
+    await port.open(LINE)
+    assert not port.is_configurable
+    port.attach(ear)
+    await port.write(b"hello")
+    await ear.until(lambda ear: ear.data == b"HELLO")
+    server.connections[0].close()
+    await ear.until(lambda ear: ear.loss_reason is not None)
+    assert ear.loss_reason == f"tcp://127.0.0.1:{number}: the device closed the connection"
+    await port.close()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+    with pytest.raises(BusUnavailable, match="the device refuses the connection") as refused:
+        await Port(f"tcp://127.0.0.1:{number}").open(LINE)
+    assert refused.value.cause is Cause.HOST_REFUSES
 
 
 class _Remote:

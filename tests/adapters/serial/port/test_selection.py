@@ -95,7 +95,7 @@ def test_a_selector_matches_the_ports_that_it_names(written, met):
 
 
 @pytest.mark.parametrize(
-    "written", ["ttyUSB0", "usb:123", "usb:0403:60", "loop://", "socket://host", "rfc2217://:99", "", "COM3"]
+    "written", ["ttyUSB0", "usb:123", "usb:0403:60", "loop://", "socket://host", "tcp://host", "rfc2217://:99", "", "COM3"]
 )
 def test_an_invalid_selector_is_an_error_that_says_how_to_write_one(written):
     with pytest.raises(ValueError, match="write"):
@@ -104,7 +104,14 @@ def test_an_invalid_selector_is_an_error_that_says_how_to_write_one(written):
 
 @pytest.mark.parametrize(
     ("written", "definite"),
-    [("/dev/ttyUSB0", True), ("/dev/ttyUSB?", False), ("socket://h:1", True), ("usb:0403:6001:A", False), ("*", False)],
+    [
+        ("/dev/ttyUSB0", True),
+        ("/dev/ttyUSB?", False),
+        ("socket://h:1", True),
+        ("tcp://h:1", True),
+        ("usb:0403:6001:A", False),
+        ("*", False),
+    ],
 )
 def test_a_selector_is_definite_if_it_names_one_port(written, definite):
     assert PortSelector.parse(written).is_definite is definite
