@@ -114,6 +114,35 @@ class Draft:
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileFacts:
+    """What a person says of a device for a new profile."""
+
+    name: str
+    maker: str | None
+    title: str
+    family: str
+    document: str
+    edition: str
+    section: str
+    points: str
+    """The maker's table of points, as CSV."""
+    addresses: str | None = None
+    """How the table counts addresses, in the words of the adapter; `None` where nobody has said it."""
+    table: str = ""
+    """Where the points are, in the words of the adapter."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewProfile:
+    """A profile that was written from facts."""
+
+    text: str
+    points: int
+    refused: Sequence[str]
+    """Each row of the table that is no point: its line, and why."""
+
+
 class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an adapter leaves out raises NotOffered
     """The tools of one adapter for one bus. A tool that an adapter leaves out raises `NotOffered`."""
 
@@ -156,6 +185,14 @@ class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an ad
             DeviceUnreachable: it does not answer any more.
         """
         raise NotOffered("this adapter writes no drafts")
+
+    def new_profile(self, facts: ProfileFacts) -> NewProfile:
+        """Return a new profile, with the points of a table.
+
+        Raises:
+            ProfileProblems: the table is none, or how it counts is not clear; the text says what to do.
+        """
+        raise NotOffered("this adapter writes no profiles from a table of points")
 
     def profiles(self) -> Sequence[KnownProfile]:
         """Return the profiles that the adapter has."""

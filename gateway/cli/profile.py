@@ -15,12 +15,14 @@ from rich.table import Table
 from gateway.adapter import CheckedProfile, DeviceUnreachable, NotOffered, ProfileProblems, Reading, Workbench
 from gateway.cli.buses import Entry, With, adapter_bugs_reported, entries, present_buses
 from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, err, errors_shown, out, print_json, problem_list
+from gateway.cli.new_profile import new_profile
 from gateway.cli.read import value_text
 from gateway.config.settings import DEFAULT_FILE
 from gateway.field.plugins import installed, usable
 from gateway.plain_numbers import seconds_text, share_text
 
 profile = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+profile.command(name="new")(new_profile)
 
 T = TypeVar("T")
 

@@ -53,3 +53,31 @@ async def test_a_folder_is_told_as_one(type_in, tmp_path):
     code, _, err = await type_in("profile", "check", str(tmp_path))
     assert code == 2
     assert "it is a folder" in err
+
+
+TABLE = "Address;Name;Type;Unit;Factor\n40001;Voltage L1;U16;V;0.1\n40002;Power;INT32;W;\nabc;Odd;U16;;\n"
+FACTS = ("--title", "Acme X1", "--maker", "Acme", "--family", "power meter", "--document", "Acme manual", "--points", "table.csv")
+
+
+async def test_a_new_profile_is_made_from_the_makers_table_without_a_terminal(type_in, tmp_path):
+    (tmp_path / "table.csv").write_bytes(TABLE.replace("Power", "Leistung ä").encode("cp1252"))
+    code, _, err = await type_in("profile", "new", *FACTS)
+    assert (code, list(tmp_path.glob("*.toml"))) == (2, [])
+    assert "--addresses modicon" in err
+    code, out, _ = await type_in("profile", "new", *FACTS, "--addresses", "modicon", "--json")
+    made = json.loads(out)
+    assert (code, made["file"], made["points"]) == (1, "acme-x1.toml", 2)
+    assert made["refused"] == ["line 4: 'abc' is no address"]
+    code, out, _ = await type_in("profile", "check", "acme-x1.toml")
+    assert code == 0
+    assert "voltage_l1" in out
+
+
+async def test_a_file_that_is_there_is_replaced_only_by_force(type_in, tmp_path):
+    (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
+    (tmp_path / "acme-x1.toml").write_text("mine", encoding="utf-8")
+    code, _, err = await type_in("profile", "new", *FACTS, "--addresses", "modicon")
+    assert (code, (tmp_path / "acme-x1.toml").read_text(encoding="utf-8")) == (2, "mine")
+    assert "--force replaces it" in err
+    assert (await type_in("profile", "new", *FACTS, "--addresses", "modicon", "--force"))[0] == 1
+    assert 'metric = "power"' in (tmp_path / "acme-x1.toml").read_text(encoding="utf-8")

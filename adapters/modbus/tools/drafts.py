@@ -36,7 +36,7 @@ def draft(found: Found, dump: Dump) -> Draft:
         *(f"#   {_one_line(asked)}: {_one_line(answered)}" for asked, answered in found.evidence.items()),
         "",
         f'name = "{name}"',
-        f"title = {_quoted(found.model or f'Unknown device at unit {found.address}')}",
+        f"title = {quoted(found.model or f'Unknown device at unit {found.address}')}",
         'family = "unknown"',
         "",
         "[source]",
@@ -150,10 +150,11 @@ def _rows(addresses: Sequence[int]) -> Iterator[list[int]]:
 
 def _pattern(text: str) -> str:
     escaped = re.escape(_one_line(text))
-    return _quoted(re.sub(r"\\([ -])", r"\1", escaped))  # a blank and a hyphen need no escaping in a pattern
+    return quoted(re.sub(r"\\([ -])", r"\1", escaped))  # a blank and a hyphen need no escaping in a pattern
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """Return a text as TOML writes it, in one line."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{_one_line(escaped)}"'
 

@@ -26,6 +26,7 @@ from adapters.modbus.settings import ModbusSettings
 from adapters.modbus.tools.drafts import draft
 from adapters.modbus.tools.dump import InvalidRange, dump_registers, fewest_reads
 from adapters.modbus.tools.line_finder import LIKELY_UNITS, StepResult, find_line_settings, most_steps
+from adapters.modbus.tools.new_profile import new_profile
 from adapters.modbus.tools.register_finder import explain
 from adapters.modbus.tools.trial_links import TrialLinks, run_step
 from gateway.adapter import (
@@ -36,8 +37,11 @@ from gateway.adapter import (
     Explanation,
     Found,
     LineSettings,
+    NewProfile,
     NotOffered,
     PlannedBlock,
+    ProfileFacts,
+    ProfileProblems,
     ProfileWorkbench,
     Progress,
     Reading,
@@ -135,6 +139,13 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
                 raise DeviceUnreachable(f"unit {found.address} has no readable register: there is nothing to draft")
             else:
                 yield draft(found, step)
+
+    def new_profile(self, facts: ProfileFacts) -> NewProfile:
+        """Return a new profile with the registers of a maker's table."""
+        try:
+            return new_profile(facts)
+        except ValueError as error:
+            raise ProfileProblems(str(error)) from error
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the planned blocks of the profile with their times on the bus, or on a line with 9600 baud without a bus."""
