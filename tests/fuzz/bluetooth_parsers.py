@@ -19,13 +19,13 @@ from pydantic import SecretStr
 from adapters.ble.advertisements.advertisement import Advertisement, address_kind, full_uuid
 from adapters.ble.advertisements.advertiser_files import Advertiser, load
 from adapters.ble.advertisements.device_decoder import DecodedAdvertisement
+from adapters.ble.advertisements.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, Format, decode
 from adapters.ble.advertisements.parser_registry import ParserRegistry
+from adapters.ble.advertisements.special_formats import NotInPayload, PayloadTooShort
 from adapters.ble.discovery.tracker import Tracker
 from adapters.ble.profile.device_information import information_paths, parse_information
-from adapters.ble.profile.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, Format, decode
 from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.read_plan import expected_services, plan_reads
-from adapters.ble.profile.special_formats import NotInPayload, PayloadTooShort
 from adapters.ble.profile.standard_services import profile_for
 from adapters.ble.settings import BleSettings
 

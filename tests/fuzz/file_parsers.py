@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from adapters.ble.advertisements import advertiser_files
+from adapters.ble.advertisements.special_formats import PayloadTooShort
 from adapters.ble.profile.library import PROFILE_FILES as BLE_PROFILES
 from adapters.ble.profile.read_plan import expected_services, plan_reads
-from adapters.ble.profile.special_formats import PayloadTooShort
 from adapters.modbus.polling.plan import TransactionCost, plan_blocks
 from adapters.modbus.profile.library import PROFILE_FILES as MODBUS_PROFILES
 from adapters.serial.framing.framer import framer_for

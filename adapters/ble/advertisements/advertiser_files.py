@@ -2,7 +2,7 @@
 
 A file contains the parser, the conditions of an advertisement that the parser may know, and the names that have to be replaced.
 Conditions may match too much: the parser itself decides. The parser is the class of a library, which is imported only when such
-a device is received, or one of the gateway's own.
+a device is received, one of the gateway's own, or the layouts that the file itself contains.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Annotated, Self, TypeAlias
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
+from adapters.ble.advertisements.layouts import Layout
 
 BUILT_IN = Path(__file__).parents[1] / "advertisers"
 """The folder of the files that come with the gateway."""
@@ -105,8 +106,11 @@ class Advertiser(_FrozenTable):
 
     name: str = Field(pattern=r"[a-z0-9-]+", description="the name of the file, without .toml")
     title: str = Field(min_length=3, description="the name of these devices, for a person")
-    module: str = Field(pattern=r"[A-Za-z_][\w.]*", description="the Python module of the parser")
-    parser: str = Field(pattern=r"[A-Za-z_]\w*", description="its class")
+    module: str | None = Field(default=None, pattern=r"[A-Za-z_][\w.]*", description="the Python module of the parser")
+    parser: str | None = Field(default=None, pattern=r"[A-Za-z_]\w*", description="its class")
+    layouts: tuple[Layout, ...] = Field(
+        default=(), description="where the values of each model stand, instead of a parser: the first layout that fits counts"
+    )
     package: str | None = Field(default=None, description="the package that contains it; none for a parser of the gateway")
     rank: int = Field(
         default=0,
@@ -145,6 +149,12 @@ class Advertiser(_FrozenTable):
     def _has_model_placeholder(self) -> Self:
         if "{model}" not in self.model:
             raise ValueError("`model` has to contain {model}, which the parser's model replaces")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_parser_or_layouts(self) -> Self:
+        if (self.module is None) != (self.parser is None) or (self.module is None) != bool(self.layouts):
+            raise ValueError("an advertiser has either `module` and `parser`, or [[layouts]]")
         return self
 
     @property

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.advertiser_files import AdvertisementMatch, Advertiser, load
 from adapters.ble.advertisements.device_decoder import Clock, DeviceDecoder
+from adapters.ble.advertisements.layouts import LayoutParser
 from adapters.ble.advertisements.library_parser import LibraryParser
 from adapters.ble.advertisements.metrics import printable
 from adapters.ble.advertisements.parser import Parser
@@ -198,6 +199,8 @@ def _index_keys(match: AdvertisementMatch) -> list[tuple[str, object]]:
 
 
 def _import_parser(advertiser: Advertiser) -> _ParserFactory:
+    if advertiser.module is None or advertiser.parser is None:
+        return lambda _: LayoutParser(advertiser.layouts)
     parser_class = getattr(importlib.import_module(advertiser.module), advertiser.parser)
     if advertiser.package is None:
         return lambda _: parser_class()

@@ -9,10 +9,10 @@ from math import isclose
 from typing import Protocol
 
 from adapters.ble.advertisements.advertisement import short_uuid
-from adapters.ble.profile.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, decode, encode
+from adapters.ble.advertisements.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, decode, encode
+from adapters.ble.advertisements.special_formats import NotInPayload
 from adapters.ble.profile.grammar import CommandReply, CommandRule, Point
 from adapters.ble.profile.profile import Profile
-from adapters.ble.profile.special_formats import NotInPayload
 from gateway.adapter import Command, CommandRejected, Value, find_command, parameter_values, shown_value
 
 FLOAT_TOLERANCE = 1e-6

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from adapters.ble.profile.formats import decode
+from adapters.ble.advertisements.formats import decode
+from adapters.ble.advertisements.special_formats import NotInPayload
 from adapters.ble.profile.grammar import InformationSource
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.read_plan import CharacteristicPath, ServiceTable, find_characteristic
-from adapters.ble.profile.special_formats import NotInPayload
 from adapters.ble.profile.standard_services import standard_information_sources
 
 PLACEHOLDERS = re.compile(

@@ -7,7 +7,7 @@ import re
 from pydantic import Field, PrivateAttr, field_validator
 
 from adapters.ble.advertisements.advertisement import Advertisement, short_uuid
-from adapters.ble.profile.toml_types import Bytes, FrozenTable, Uuid
+from adapters.ble.advertisements.toml_types import Bytes, FrozenTable, Uuid
 from gateway.adapter import table_check
 
 

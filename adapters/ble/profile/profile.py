@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from adapters.ble.advertisements.toml_types import Uuid
 from adapters.ble.profile.grammar import (
     CommandRule,
     ConnectionSettings,
@@ -21,7 +22,6 @@ from adapters.ble.profile.grammar import (
     SettingRule,
 )
 from adapters.ble.profile.match_rules import MatchRule
-from adapters.ble.profile.toml_types import Uuid
 from gateway.adapter import (
     CommandSpec,
     DeviceProfile,

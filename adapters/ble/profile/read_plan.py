@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
 from adapters.ble.advertisements.advertisement import short_uuid
+from adapters.ble.advertisements.formats import decode
 from adapters.ble.advertisements.plausibility import plausible
-from adapters.ble.profile.formats import decode
+from adapters.ble.advertisements.special_formats import NotInPayload, PayloadTooShort
 from adapters.ble.profile.grammar import InitialWrite, Point
 from adapters.ble.profile.profile import Profile
-from adapters.ble.profile.special_formats import NotInPayload, PayloadTooShort
 from gateway.adapter import Block, MetricRow, Value
 
 ServiceTable: TypeAlias = Mapping[str, Mapping[str, frozenset[str]]]

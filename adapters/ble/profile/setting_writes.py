@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from adapters.ble.advertisements.formats import decode, encode
+from adapters.ble.advertisements.special_formats import NotInPayload
 from adapters.ble.profile.commands import MetricCheck
-from adapters.ble.profile.formats import decode, encode
 from adapters.ble.profile.grammar import SettingRule
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.read_plan import CharacteristicPath
-from adapters.ble.profile.special_formats import NotInPayload
 from gateway.adapter import CommandRejected, SettingValue, Value
 
 

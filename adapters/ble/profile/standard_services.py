@@ -16,9 +16,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from adapters.ble.advertisements.advertisement import full_uuid
+from adapters.ble.advertisements.toml_types import FrozenTable, Name, Uuid
 from adapters.ble.profile.grammar import InformationSource, Point
 from adapters.ble.profile.profile import Profile
-from adapters.ble.profile.toml_types import FrozenTable, Name, Uuid
 from gateway.adapter import Source
 
 FOLDER = Path(__file__).parents[1] / "services"

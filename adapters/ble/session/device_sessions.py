@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from adapters.ble.advertisements.special_formats import NotInPayload
 from adapters.ble.discovery.tracked_device import TrackedDevice
 from adapters.ble.profile.commands import PreparedCommand
 from adapters.ble.profile.device_information import DeviceInformation, information_paths, parse_information
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.read_plan import CharacteristicPath, CharacteristicReader, ReadPlan, plan_reads
 from adapters.ble.profile.setting_writes import prepare_settings
-from adapters.ble.profile.special_formats import NotInPayload
 from adapters.ble.profile.standard_services import profile_for
 from adapters.ble.radio.connection import AttributeRefused, GattConnection, PairingNeeded
 from adapters.ble.session.command_execution import read_back, run_command

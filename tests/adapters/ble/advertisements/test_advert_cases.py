@@ -115,6 +115,21 @@ def fields(advertisement: Advertisement) -> dict[str, Any]:
     return {name: getattr(advertisement, name) for name in Advertisement.__slots__}
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_a_device_that_one_parser_identifies_is_claimed_by_no_other(parsers, name):
+    case = CASES[name]
+    own = case.told["parser"]
+    rank = ADVERTISERS[own].rank
+    others = [
+        (other, found.model)
+        for other in ADVERTISERS
+        if other != own and ADVERTISERS[other].rank >= rank
+        for decoder in [ParserRegistry([ADVERTISERS[other]]).find_decoder(case.heard[0])]
+        if decoder is not None and (found := decoder.decode(case.heard[0])) is not None
+    ]
+    assert others == []
+
+
 def test_every_advertiser_has_a_case_and_there_are_many_models():
     assert {case.told["parser"] for case in CASES.values()} == set(ADVERTISERS)
     assert len({(case.told["manufacturer"], case.told["sub_model"]) for case in CASES.values()}) >= 50

@@ -10,8 +10,8 @@ from bumble.profiles.heart_rate_service import HeartRateService
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.ble.profile.formats import FLOATS, INTEGERS, MEDFLOATS, NUMBERS, Encoding, Format, decode, encode, size_of
-from adapters.ble.profile.special_formats import FLOAT, SFLOAT, NotInPayload, PayloadTooShort
+from adapters.ble.advertisements.formats import FLOATS, INTEGERS, MEDFLOATS, NUMBERS, Encoding, Format, decode, encode, size_of
+from adapters.ble.advertisements.special_formats import FLOAT, SFLOAT, NotInPayload, PayloadTooShort
 
 
 def read(number: str, digits: str, **said):
@@ -46,6 +46,10 @@ def read(number: str, digits: str, **said):
         ("date-time", "ea07021f0a1e00", None),
         ("sint8.hundredths", "ff32", -0.5),
         ("sint32.hundredths", "f203000011", 1010.17),
+        ("tenths.whole", "0399", 25.3),
+        ("tenths.whole", "f319", -25.3),
+        ("tenths.whole", "0080", 0.0),
+        ("tenths.whole", "0000", None),
         ("opt3001", "ff3f", 327.6),
         ("opt3001", "ffbf", 83865.6),
     ],

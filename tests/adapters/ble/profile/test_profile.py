@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.ble.advertisements.advertisement import full_uuid
-from adapters.ble.profile.formats import Format
+from adapters.ble.advertisements.formats import Format
 from adapters.ble.profile.library import PROFILE_FILES
 from gateway.adapter import ProfileError, Reduce
 

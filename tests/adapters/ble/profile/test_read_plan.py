@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import pytest
 
 from adapters.ble.advertisements.advertisement import full_uuid
+from adapters.ble.advertisements.special_formats import PayloadTooShort
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.read_plan import expected_services, plan_reads
-from adapters.ble.profile.special_formats import PayloadTooShort
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SENSOR, OTHER = full_uuid("ff01"), full_uuid("ff02")

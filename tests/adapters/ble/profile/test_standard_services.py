@@ -8,8 +8,8 @@ import pytest
 from bleak.uuids import uuid16_dict
 
 from adapters.ble.advertisements.advertisement import full_uuid
+from adapters.ble.advertisements.formats import decode
 from adapters.ble.profile.device_information import information_paths, parse_information
-from adapters.ble.profile.formats import decode
 from adapters.ble.profile.read_plan import CharacteristicPath, plan_reads
 from adapters.ble.profile.standard_services import profile_for, profile_named, standard_information_sources, standard_services
 

@@ -164,3 +164,16 @@ def _without_trailing_zeros(number: int, power: int) -> tuple[int, int]:
     while power < 0 and number % 10 == 0:
         number, power = number // 10, power + 1
     return number, power
+
+
+def tenths_and_whole(part: bytes) -> float | None:
+    """Return the number of a byte with tenths and a byte with sign and whole number; `None` for minus zero, which says nothing.
+
+    Raises:
+        PayloadTooShort: there are fewer than two bytes.
+    """
+    tenths, whole = first_bytes(part, 2)
+    number = (10 * (whole & 0x7F) + (tenths & 0x0F)) / 10
+    if whole & 0x80:
+        return number
+    return -number if number else None

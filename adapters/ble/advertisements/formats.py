@@ -13,9 +13,9 @@ from functools import partial
 from math import isfinite
 from typing import Literal
 
+from adapters.ble.advertisements import special_formats
 from adapters.ble.advertisements.metrics import printable
-from adapters.ble.profile import special_formats
-from adapters.ble.profile.special_formats import MedFloat, NotInPayload, first_bytes
+from adapters.ble.advertisements.special_formats import MedFloat, NotInPayload, first_bytes
 from gateway.adapter import Value, divisor, raw_number
 
 
@@ -61,6 +61,8 @@ class Format(StrEnum):
     SINT8_HUNDREDTHS = "sint8.hundredths"
     """A whole number, followed by a byte with its hundredths."""
     SINT32_HUNDREDTHS = "sint32.hundredths"
+    TENTHS_AND_WHOLE = "tenths.whole"
+    """A byte with tenths in its low 4 bits, then one with the whole number, whose highest bit means plus."""
     OPT3001 = "opt3001"
     """4 bits of power of two, 12 bits of number, in 0.01 lux: the result register of the sensor OPT3001."""
 
@@ -236,5 +238,6 @@ _SPECIAL: Mapping[Format, Callable[[bytes], Value]] = {
     Format.RR_INTERVAL: special_formats.rr_interval,
     Format.SINT8_HUNDREDTHS: partial(special_formats.hundredths, whole_bytes=1),
     Format.SINT32_HUNDREDTHS: partial(special_formats.hundredths, whole_bytes=4),
+    Format.TENTHS_AND_WHOLE: special_formats.tenths_and_whole,
     Format.OPT3001: special_formats.opt3001,
 }
