@@ -16,7 +16,7 @@ from gateway.config.salvage import salvage
 from gateway.config.settings import DEFAULT_FILE, StatusSection
 from gateway.status.health import Readiness
 from gateway.status.hosts import local_host_for
-from gateway.status.who_answers import Answerer, who_answers
+from gateway.status.who_answers import LOOPBACK, Answer, Answerer, who_answers
 
 RESPONSE_SECONDS = 5.0
 MAX_RESPONSE_BYTES = 64 * 1024
@@ -46,11 +46,16 @@ NO_REASONS = "the gateway is not ready; its page and its log give the reasons"
 def _ask(section: StatusSection, store: Path | None) -> tuple[bool, list[str]]:
     """Ask who answers and then `/readyz`, and return whether the gateway is ready and why not."""
     host = local_host_for(section.host)
-    if store is not None and (other := _other_gateway(section, host, store)) is not None:
-        return False, [other]
+    is_tls = section.certificate is not None
+    if store is not None:
+        answer = asyncio.run(who_answers(host, section.port, store, is_tls=is_tls))
+        if answer.who is Answerer.OTHER_GATEWAY:
+            return False, [_other_gateway(answer, section, host, store)]
+        if answer.is_without_tls:
+            host, is_tls = LOOPBACK, False
     connection = (
         http.client.HTTPConnection(host, section.port, timeout=RESPONSE_SECONDS)
-        if section.certificate is None
+        if not is_tls
         else http.client.HTTPSConnection(host, section.port, timeout=RESPONSE_SECONDS, context=_any_certificate())
     )
     try:
@@ -66,11 +71,8 @@ def _ask(section: StatusSection, store: Path | None) -> tuple[bool, list[str]]:
     return readiness.is_ready, [] if readiness.is_ready else list(readiness.reasons or [NO_REASONS])
 
 
-def _other_gateway(section: StatusSection, host: str, store: Path) -> str | None:
-    """Return which gateway answers in the place of that of this store; `None` where no other one does."""
-    answer = asyncio.run(who_answers(host, section.port, store, is_tls=section.certificate is not None))
-    if answer.who is not Answerer.OTHER_GATEWAY:
-        return None
+def _other_gateway(answer: Answer, section: StatusSection, host: str, store: Path) -> str:
+    """Tell which gateway answers in the place of that of this store."""
     where = f"{answer}, answers at {host} port {section.port}: it works with another store than {store.absolute()}"
     return f"{where}. The gateway of this store does not run, or its page found the port taken"
 

@@ -14,7 +14,7 @@ from gateway.models import Finding
 from gateway.status.auth.token_file import read_tokens, token_file
 from gateway.status.auth.tokens import Role
 from gateway.status.hosts import local_host_for
-from gateway.status.who_answers import Answer, Answerer, who_answers
+from gateway.status.who_answers import LOOPBACK, Answer, Answerer, who_answers
 
 
 async def status_page_findings(known: KnownConfig) -> AsyncIterator[Finding]:
@@ -42,6 +42,9 @@ def _finding_about(answer: Answer, host: str, port: int, store: Path) -> Finding
     match answer.who:
         case Answerer.NOBODY:
             return Finding.fine("status page", f"{place} is free")
+        case Answerer.OWN if answer.is_without_tls:
+            meaning = f"the gateway of {store} serves its page to this machine alone, at http://{LOOPBACK}:{port}, without TLS"
+            return Finding.warning("status page", meaning, "mend its certificate: the page goes over to TLS within half a minute")
         case Answerer.OWN:
             return Finding.fine("status page", f"a running gateway already serves its page at {place}: the one of {store}")
         case Answerer.SOME_GATEWAY:

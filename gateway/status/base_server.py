@@ -30,7 +30,7 @@ from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
 from gateway.status.routes.json_responses import json_response
 from gateway.status.routes.language import LanguageRoutes
-from gateway.status.who_answers import RUN_ID, Answerer, store_id, who_answers
+from gateway.status.who_answers import LOOPBACK, RUN_ID, Answerer, store_id, who_answers
 from gateway.tasks import end_tasks
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,6 @@ BIND_RETRY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 0.5
 REST_SECONDS: Final = 75.0
 """A connection may rest so long between two requests: longer than common proxies let theirs rest."""
-LOOPBACK: Final = "127.0.0.1"
 _NUMBERS: Final = count(1)
 LINGER_SECONDS: Final = 2.0
 """The rest of a body that nobody reads is waited for so long."""
@@ -136,6 +135,7 @@ class BaseServer:
             return
         log.error("the status page is served without TLS, to this machine alone, until its certificate can be used: %s", why)
         self.why_without_certificate = why
+        self._middleware.serves_this_machine_alone = True
         meanwhile = await stack.enter_async_context(AsyncExitStack())
         await self._serve(meanwhile, server, LOOPBACK, sockets, None)
         mending = asyncio.create_task(self._serve_once_mended(stack, meanwhile, server))
@@ -149,6 +149,7 @@ class BaseServer:
             await asyncio.sleep(BIND_RETRY_SECONDS)
         await meanwhile.aclose()
         self.why_without_certificate = None
+        self._middleware.serves_this_machine_alone = False
         await self._serve(stack, server, *await self._bind(), certificate)
 
     async def _bind_to_loopback(self) -> Sockets | None:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import secrets
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,8 @@ RESPONSE_SECONDS: Final = 3.0
 MAX_RESPONSE_BYTES: Final = 16 * 1024
 """Another program may listen there and send anything."""
 LONGEST_NAME: Final = 80
+LOOPBACK: Final = "127.0.0.1"
+"""Where the page is served without TLS while its certificate cannot be used."""
 
 RUN_ID: Final = secrets.token_hex(8)
 """Another one in each run of the program, so that a page can tell when the gateway has restarted."""
@@ -45,6 +47,8 @@ class Answer:
     who: Answerer
     name: str | None = None
     """The name of a gateway."""
+    is_without_tls: bool = False
+    """It is the gateway of this store, which cannot use its certificate and serves its page to this machine alone meanwhile."""
 
     def __str__(self) -> str:
         return self.who.value if self.name is None else f"{self.who.value}, “{self.name}”"
@@ -71,8 +75,18 @@ async def who_answers(host: str, port: int, store: Path | None, *, is_tls: bool)
         host: the name or address to ask.
         port: the port.
         store: the store whose gateway is expected.
-        is_tls: ask by https. The certificate is not checked: nothing secret is sent.
+        is_tls: ask by https. The certificate is not checked: nothing secret is sent. Where no gateway answers, loopback is asked
+            without TLS, too: the page is there while its certificate cannot be used.
     """
+    answer = await _answer_at(host, port, store, is_tls=is_tls)
+    if is_tls and answer.who in (Answerer.NOBODY, Answerer.OTHER_PROGRAM):
+        meanwhile = await _answer_at(LOOPBACK, port, store, is_tls=False)
+        if meanwhile.who is Answerer.OWN:
+            return replace(meanwhile, is_without_tls=True)
+    return answer
+
+
+async def _answer_at(host: str, port: int, store: Path | None, *, is_tls: bool) -> Answer:
     try:
         async with asyncio.timeout(RESPONSE_SECONDS):
             reader, writer = await asyncio.open_connection(host, port, ssl=_any_certificate() if is_tls else None)

@@ -277,6 +277,25 @@ async def test_networks_that_cannot_be_looked_at_are_refused_before_anything_sta
     assert "--look-in" in err
 
 
+async def test_health_and_doctor_find_a_page_that_is_served_without_tls_while_its_certificate_is_unusable(
+    started, config, type_in, tmp_path
+):
+    config()
+    unusable = {
+        "XYTE_GATEWAY__STATUS__CERTIFICATE": str(tmp_path / "none.pem"),
+        "XYTE_GATEWAY__STATUS__KEY": str(tmp_path / "none.key"),
+    }
+    process = await started(**unusable)
+    await logged(process, "the status page is at http://127.0.0.1")
+    async with asyncio.timeout(60):
+        while (await type_in("health", **unusable))[0] != 0:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.2)
+    _, said, _ = await type_in("doctor", "--json", **unusable)
+    assert "serves its page to this machine alone" in said
+    assert "another program" not in said
+    assert (await ended(process))[0] == 0
+
+
 async def test_health_asks_a_page_that_is_served_by_https(started, config, type_in):
     config()
     process = await started(XYTE_GATEWAY__STATUS__CERTIFICATE="self-signed")

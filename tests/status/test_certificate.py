@@ -157,6 +157,10 @@ async def test_a_page_without_its_certificate_is_served_to_this_machine_alone_un
         assert answer.status == 401, "it takes the token, as it would for others"
     async with page.http.get("/api/v1/status", headers=page.bearer) as answer:
         assert answer.status == 200
+    for of_others in ({"Host": "gateway.example:8080"}, {"X-Forwarded-For": "192.0.2.9"}, {"Via": "1.1 proxy"}):
+        async with page.http.get("/login", headers=of_others) as answer:
+            assert answer.status == 403, "a proxy or a tunnel asks for another machine"
+            assert "to the machine of the gateway alone" in await answer.text()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.2", port)  # an address of every address of this machine, and not the one
     (tmp_path / "page.pem").rename(tmp_path / "late.pem")
@@ -165,6 +169,9 @@ async def test_a_page_without_its_certificate_is_served_to_this_machine_alone_un
             await asyncio.sleep(0.05)
     assert served.address.startswith("https://0.0.0.0:")
     assert served.why_without_certificate is None
+    other = {"Host": "gateway.example:8080"} | page.bearer
+    async with page.http.get(f"https://127.0.0.1:{served.address.rpartition(':')[2]}/", headers=other, ssl=False) as answer:
+        assert answer.status == 200
     assert caplog.text.count("late.pem cannot be read: No such file or directory") == 1
 
 

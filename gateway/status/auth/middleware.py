@@ -68,6 +68,11 @@ _ERROR_TEXTS: Final = {
     ),
 }
 
+THIS_MACHINE_ALONE: Final = gettext_noop(
+    "The certificate of this page cannot be used. Until it can, the page is served without TLS, and to the machine of the "
+    "gateway alone."
+)
+
 RETRY_SECONDS: Final = 10
 """A client whose request was refused for want of time is told to wait so long."""
 
@@ -94,6 +99,8 @@ class AuthMiddleware:
         self._templates = templates
         self._trusted_proxies = trusted_proxies
         self.languages = Languages()
+        self.serves_this_machine_alone = False
+        """Whether requests that a proxy or a tunnel passes on for other machines are refused."""
         self.middlewares = (self.errors_as_responses, self.check_access)
 
     async def add_security_headers(self, request: web.Request, response: web.StreamResponse) -> None:
@@ -150,7 +157,15 @@ class AuthMiddleware:
             connection.enter(Phase.ARRIVING)
             if not _has_valid_host(request):
                 return self.error_response(request, 400, _("Bad request"), _("The Host header is missing, or is not a host."))
+            if self.serves_this_machine_alone and not self._is_of_this_machine(request):
+                return self.error_response(request, 403, _("Not allowed"), _(THIS_MACHINE_ALONE))
             return await turn.measured(handler(request))
+
+    def _is_of_this_machine(self, request: web.Request) -> bool:
+        """Whether a request was made on this machine: it names loopback, and no proxy says that it asks for another machine."""
+        return is_loopback(without_port(request.headers.get("Host", ""))) and not any(
+            header in request.headers for header in _PROXY_HEADERS
+        )
 
     @web.middleware
     async def check_access(self, request: web.Request, handler: Handler) -> web.StreamResponse:
