@@ -27,6 +27,7 @@ from gateway.status.operations import (
     restore,
     retry,
     several,
+    several_forms,
     topology,
     waiting,
 )
@@ -43,6 +44,7 @@ OPERATIONS: Final[Sequence[ApiOperation]] = (
     *frames.OPERATIONS,
     *life.OPERATIONS,
     *several.OPERATIONS,
+    *several_forms.OPERATIONS,
     *waiting.OPERATIONS,
     *retry.OPERATIONS,
     *logs.OPERATIONS,

@@ -43,6 +43,8 @@ from gateway.status.routes.restore import RestoreRoutes
 from gateway.status.routes.restore_api import RestoreApi
 from gateway.status.routes.retry import RetryRoutes
 from gateway.status.routes.several import SeveralRoutes
+from gateway.status.routes.several_api import SeveralApi
+from gateway.status.routes.several_commands import SeveralCommands
 from gateway.status.routes.several_forms import SeveralForms
 from gateway.status.routes.topology import TopologyRoutes
 from gateway.status.routes.value_pages import ValuePages
@@ -98,7 +100,8 @@ class StatusServer(BaseServer):
         notifications = NotificationRoutes(view.notifications, snapshots, renderer)
         maintenance = MaintenanceRoutes(view.maintenance, snapshots, renderer, self._run_id)
         configuration = ConfigurationRoutes(view.configuration, snapshots, renderer, self._templates, self._run_id)
-        forms = SeveralForms(snapshots, renderer, view.device_actions.commands, actions, several)
+        several_commands = SeveralCommands(view.device_actions.commands, renderer.child_report)
+        forms = SeveralForms(snapshots, renderer, several_commands, actions, several)
         for part in (
             HtmlRoutes(snapshots, live, renderer, doctor, self._templates, self._middleware, actions, view),
             GatewayApi(snapshots, doctor, actions, view),
@@ -124,6 +127,7 @@ class StatusServer(BaseServer):
             LifeRoutes(snapshots, renderer, self._templates, view.device_actions.life),
             SeveralRoutes(snapshots, renderer, self._templates, view.device_actions, several, forms),
             forms,
+            SeveralApi(snapshots, several_commands, actions),
             ValuePages(snapshots, renderer, self._templates, history, values),
             ClaimRoutes(snapshots),
             KeyChangeRoutes(view, snapshots, self._templates),

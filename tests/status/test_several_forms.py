@@ -139,3 +139,74 @@ async def test_boxes_stay_chosen_while_the_list_changes_and_work_without_scripts
             await tab.wait_for_selector("#pattern")
             assert await tab.locator("input[name=chosen]").count() == 1
             assert complaints == []
+
+
+IDS = [encode_id(key) for key in METERS]
+NOBODY = encode_id("sn:nobody")
+
+
+async def call(page, operation, body, role=Role.ADMINISTER):
+    async with page.http.post(f"/api/v1/several/{operation}", json=body, headers=page.bearers[role]) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_the_api_sends_one_command_to_several_children_with_a_result_for_each(page, view):
+    body = {"ids": [*IDS, NOBODY], "command": "set_limit", "parameters": {"limit": 16}, "request_id": "a-request-of-mine"}
+    status, told = await call(page, "command", body, Role.OPERATE)
+    assert status == 200
+    assert [(one["id"], one["name"], one["error"]) for one in told["results"]] == [
+        (IDS[0], "Meter 1", None),
+        (IDS[1], "Meter 2", None),
+        (NOBODY, None, "there is no such device (any more)"),
+    ]
+    assert [one["command"] and one["command"]["state"] for one in told["results"]] == ["done", "done", None]
+    assert [done[:4] for done in view.done] == [("command", key, "set_limit", {"limit": 16}) for key in METERS]
+    async with page.http.get(f"/api/v1/commands/{told['results'][1]['command']['request_id']}", headers=page.bearer) as answer:
+        assert (await answer.json())["device"] == "Meter 2"
+
+
+async def test_a_repeated_request_sends_nothing_twice_although_its_list_is_another_one(page, view):
+    body = {"ids": IDS, "command": "set_limit", "parameters": {"limit": 16}, "request_id": "a-request-of-mine"}
+    await call(page, "command", body)
+    status, told = await call(page, "command", {**body, "ids": [IDS[1], encode_id("sn:acme/Meter 3")]})
+    assert (status, [one["command"]["device"] for one in told["results"]]) == (200, ["Meter 2", "Meter 3"])
+    assert [done[1] for done in view.done] == [*METERS, "sn:acme/Meter 3"]
+
+
+async def test_the_api_sends_a_command_to_none_that_is_not_right_for_all(page, view):
+    limit = {"command": "set_limit", "parameters": {"limit": 16}}
+    dangerous = {"command": "open_contactor", "parameters": {"limit": 16}}
+    for body, role, wanted in (
+        ({**limit, "parameters": {"limit": 5000}}, Role.OPERATE, 422),
+        ({"command": "explode"}, Role.OPERATE, 409),
+        (limit, Role.LOOK, 403),
+        ({**dangerous, "confirmed": True}, Role.OPERATE, 403),
+        (dangerous, Role.ADMINISTER, 409),
+        ({**limit, "request_id": "a b"}, Role.OPERATE, 400),
+    ):
+        status, told = await call(page, "command", {"ids": IDS, **body}, role)
+        assert (status, view.done) == (wanted, []), told
+    view.children[METERS[1]] = view.children[METERS[1]].model_copy(update={"profile": "another"})
+    status, told = await call(page, "command", {"ids": IDS, **limit})
+    assert (status, "of several models" in told["error"], view.done) == (409, True, [])
+
+
+async def test_the_api_names_several_devices_with_a_number_and_tells_what_became_of_each(page, view):
+    status, told = await call(
+        page, "rename", {"ids": [IDS[0], NOBODY, IDS[1]], "pattern": "Hall {n}", "first": "09"}, Role.OPERATE
+    )
+    assert status == 200
+    assert [(one["name"], one["error"]) for one in told["results"]] == [
+        ("Hall 09", None),
+        (None, "there is no such device (any more)"),
+        ("Hall 11", None),
+    ]
+    assert [view.children[key].line.name for key in METERS] == ["Hall 09", "Hall 11"]
+    for body, role, wanted in (
+        ({"pattern": "Hall"}, Role.OPERATE, 422),
+        ({"pattern": "Hall {n}", "first": "x"}, Role.OPERATE, 422),
+        ({"pattern": "Hall {n}"}, Role.LOOK, 403),
+        ({"pattern": "Hall {n}", "ids": []}, Role.OPERATE, 400),
+    ):
+        assert (await call(page, "rename", {"ids": IDS, **body}, role))[0] == wanted
+    assert [view.children[key].line.name for key in METERS] == ["Hall 09", "Hall 11"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
 from aiohttp import web
@@ -15,7 +14,6 @@ from gateway.status.device_actions import ActionProblem, LookKind
 from gateway.status.device_actions_view import DeviceActions
 from gateway.status.languages.texts import gettext as _
 from gateway.status.languages.texts import gettext_noop
-from gateway.status.model import decode_id
 from gateway.status.operations.operation import ErrorResponse
 from gateway.status.operations.several import OPERATIONS, SeveralOutcome, SeveralOutcomes, SeveralRequest
 from gateway.status.render.pages import PageAddress, PageRenderer
@@ -25,6 +23,7 @@ from gateway.status.render.templates import Templates
 from gateway.status.rights import Rights
 from gateway.status.routes.api_operations import api_response, operation_routes, read_body
 from gateway.status.routes.several_forms import SeveralForms
+from gateway.status.routes.several_names import GONE, keys_of, names_in
 from gateway.status.several import (
     MOST_AT_ONCE,
     SeveralAction,
@@ -42,7 +41,6 @@ NOTHING_CHOSEN: Final = gettext_noop(
     "No device was chosen, or those that were chosen are not there any more. Nothing was changed."
 )
 NOT_PERMITTED: Final = gettext_noop("This needs a token that may administer. Nothing was changed.")
-GONE: Final = gettext_noop("there is no such device (any more)")
 
 
 class SeveralRoutes:
@@ -82,7 +80,7 @@ class SeveralRoutes:
         fields = await read_fields(request, most_fields=2 * MOST_AT_ONCE + 10)
         form = dict(fields)
         snapshot, kind = await self._snapshots.snapshot(), request.match_info["kind"]
-        names = _names(snapshot, kind)
+        names = names_in(snapshot, kind)
         keys = chosen([value for name, value in fields if name == "chosen"], names)[:MOST_AT_ONCE]
         action = next((one for one in SEVERAL_ACTIONS[kind] if one == form.get("action", "")), None)
         if action is None:
@@ -114,12 +112,11 @@ class SeveralRoutes:
         if wanted.action.needs_confirmation and not wanted.confirmed:
             return api_response(ErrorResponse(error="it needs a confirmation: `confirmed` set to true"), status=409)
         snapshot = await self._snapshots.snapshot()
-        names = {**_names(snapshot, "children"), **_names(snapshot, "waiting")}
+        names = names_in(snapshot)
         outcomes = []
-        for word in dict.fromkeys(wanted.ids):
-            key = next(iter(decode_id(word)), "")
-            problem = await self._do(wanted.action, key, wanted.model_id) if key in names else GONE
-            outcomes.append(SeveralOutcome(id=word, name=names.get(key), error=problem))
+        for word, key in keys_of(wanted.ids, names).items():
+            problem = GONE if key is None else await self._do(wanted.action, key, wanted.model_id)
+            outcomes.append(SeveralOutcome(id=word, name=names.get(key or ""), error=problem))
         self._snapshots.invalidate()
         return api_response(SeveralOutcomes(results=tuple(outcomes)))
 
@@ -164,8 +161,3 @@ class SeveralRoutes:
             address, page, snapshot, visitor=request[VISITOR], path=path, form_path=request.path, **more
         )
         return web.Response(text=html, content_type="text/html")
-
-
-def _names(snapshot: Snapshot, kind: str) -> dict[str, str]:
-    devices: Sequence[ChildSummary | WaitingDevice] = snapshot.children if kind == "children" else snapshot.waiting
-    return {one.key: one.name.strip() or one.key for one in devices}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from aiohttp import web
 
@@ -14,15 +13,17 @@ from gateway.status.auth.middleware import RIGHTS, VISITOR
 from gateway.status.auth.sign_in import redirect
 from gateway.status.declared_routes import DeclaredRoute, post
 from gateway.status.device_actions import ActionProblem, CommandPlan, DeclaredCommand
-from gateway.status.device_actions_view import CommandActions, CommandOrder
 from gateway.status.languages.texts import gettext as _
 from gateway.status.model import encode_id
+from gateway.status.operations.several_forms import REQUEST_ID
 from gateway.status.render.pages import PageAddress, PageRenderer, RenderedPage
 from gateway.status.render.parameter_form import entered_parameters, form_fields, parameter_values
 from gateway.status.render.several_texts import SEVERAL_TEXTS
 from gateway.status.rights import Rights
 from gateway.status.routes.actions import Actions
 from gateway.status.routes.requester import asked_by
+from gateway.status.routes.several_commands import SeveralCommands
+from gateway.status.routes.several_names import names_in
 from gateway.status.several import (
     MOST_AT_ONCE,
     SeveralForm,
@@ -33,11 +34,7 @@ from gateway.status.several import (
     numbered_names,
     short_word,
 )
-from gateway.status.snapshot import ChildSummary, WaitingDevice
 from gateway.status.snapshot_cache import SnapshotCache
-
-REQUEST: Final = "[A-Za-z0-9_-]{8,40}"
-"""The form of the id of a request for several devices; each command has it with a number."""
 
 
 class SeveralForms:
@@ -47,7 +44,7 @@ class SeveralForms:
         self,
         snapshots: SnapshotCache,
         renderer: PageRenderer,
-        commands: CommandActions,
+        commands: SeveralCommands,
         actions: Actions,
         results: SeveralResults,
     ) -> None:
@@ -91,7 +88,7 @@ class SeveralForms:
         """Show the parameters of a command, ask for a confirmation where it needs one, and send it to each device."""
         names, form = await self._read(request)
         choices = self._choices(names)
-        command = next((one for one in self._common(names) if one.name == form.get("command")), None)
+        command = next((one for one in self._commands.in_common([*names]) if one.name == form.get("command")), None)
         if command is None:
             return await self._page(request, SeveralForm.COMMAND, names, {"command": None, **choices}, status=422)
         shown: dict[str, object] = {"command": command, "entered": None, "plan": None, "problem": None, **choices}
@@ -100,53 +97,36 @@ class SeveralForms:
         request_id, entered = form.get("request_id", ""), entered_parameters(form)
         if not request_id:
             return await self._page(request, SeveralForm.COMMAND, names, shown)
-        if not re.fullmatch(REQUEST, request_id):
+        if not re.fullmatch(REQUEST_ID, request_id):
             raise web.HTTPBadRequest
         parameters = parameter_values(command.parameters, entered)
-        orders = [CommandOrder(key, command.name, parameters) for key in names]
-        plan = await self._commands.plan_command(orders[0])
+        plan = await self._commands.plan([*names], command.name, parameters)
         shown |= {"entered": entered, "request_id": request_id}
         if isinstance(plan, ActionProblem):
             shown["problem"] = plan
             return await self._page(request, SeveralForm.COMMAND, names, shown, status=plan.kind.http_status)
         if command.needs_confirmation and form.get("confirmed") != "yes":
             return await self._page(request, SeveralForm.COMMAND, names, {**shown, "plan": plan})
-        return self._ended(SeveralForm.COMMAND, await self._send(request, orders, names, request_id))
-
-    async def _send(
-        self, request: web.Request, orders: Sequence[CommandOrder], names: Mapping[str, str], request_id: str
-    ) -> list[SeveralRow]:
-        rows = []
-        for number, order in enumerate(orders):
-            own_id = f"{request_id}-{number}"
-            sent = await self._commands.send_command(order, request_id=own_id, asked_by=asked_by(request, "page"))
-            problem = sent.error if isinstance(sent, ActionProblem) else None
-            rows.append(SeveralRow(order.key, names[order.key], problem, own_id))
-        return rows
+        sent = await self._commands.send(
+            [*names], command.name, parameters, request_id=request_id, asked_by=asked_by(request, "page")
+        )
+        rows = [
+            SeveralRow(
+                one.key, names[one.key], one.outcome.error if isinstance(one.outcome, ActionProblem) else None, one.request_id
+            )
+            for one in sent
+        ]
+        return self._ended(SeveralForm.COMMAND, rows)
 
     def _choices(self, names: Mapping[str, str]) -> Mapping[str, object]:
         """Return the commands that all of the devices declare, and whether they are of one model."""
-        models = {self._model(key) for key in names}
-        return {"commands": self._common(names), "is_one_model": len(models) == 1}
-
-    def _common(self, names: Mapping[str, str]) -> list[DeclaredCommand]:
-        """Return the commands of devices of one model; none for devices of several, whose commands only look alike."""
-        declared = [self._commands.commands_of(key) for key in names]
-        if len({self._model(key) for key in names}) != 1 or not declared or declared[0] is None:
-            return []
-        others = [{one.name for one in each.commands} if each is not None else set() for each in declared]
-        return [one for one in declared[0].commands if all(one.name in other for other in others)]
-
-    def _model(self, key: str) -> tuple[str | None, ...]:
-        report = self._renderer.child_report(key)
-        return () if report is None else (report.child.profile, report.child.manufacturer, report.child.model)
+        return {"commands": self._commands.in_common([*names]), "is_one_model": self._commands.are_of_one_model(names)}
 
     async def _read(self, request: web.Request) -> tuple[Mapping[str, str], Mapping[str, str]]:
         """Return the chosen devices by key with their names, and the other fields."""
         fields = await read_fields(request, most_fields=2 * MOST_AT_ONCE + 10)
         snapshot = await self._snapshots.snapshot()
-        devices: Sequence[ChildSummary | WaitingDevice] = (*snapshot.children, *snapshot.waiting)
-        known = {one.key: one.name.strip() or one.key for one in devices}
+        known = names_in(snapshot)
         keys = chosen([value for name, value in fields if name == "chosen"], known)[:MOST_AT_ONCE]
         if not keys:
             raise web.HTTPBadRequest

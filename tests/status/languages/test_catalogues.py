@@ -26,6 +26,7 @@ ENGLISH = {
     "render/history_csv.py": "a file of the API, for programs",
     "routes/api_operations.py": "the API is English",
     "routes/commands_api.py": "the API is English",
+    "routes/several_api.py": "the API is English",
     "routes/events_api.py": "the API is English",
     "routes/history_api.py": "the API is English",
     "routes/configuration_api.py": "the API is English",
