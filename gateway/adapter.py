@@ -34,6 +34,7 @@ from gateway.errors import (
     SettingsMistakes,
 )
 from gateway.host_names import HostName, canonical_host, checked_host_name
+from gateway.metrics.vocabulary import vocabulary
 from gateway.models import (
     UPDATE_FIRMWARE,
     Block,
@@ -204,6 +205,7 @@ __all__ = [
     "unknown_name",
     "unusual_speed",
     "validate_parameters",
+    "vocabulary",
 ]
 
 

@@ -198,6 +198,14 @@ class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an ad
         """Return the profiles that the adapter has."""
         raise NotOffered("this adapter has no profiles")
 
+    def remarks_of(self, file: Path) -> Sequence[str]:
+        """Return what is unusual in a profile without mistakes, each with its line; `profile check --strict` refuses it.
+
+        Raises:
+            ProfileProblems: the file cannot be read or has mistakes.
+        """
+        raise NotOffered("this adapter has no profiles")
+
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the transactions that this profile needs.
 

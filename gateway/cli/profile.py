@@ -62,6 +62,7 @@ def check(
     config: ConfigFile = DEFAULT_FILE,
     with_: With = None,
     *,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse what is unusual, too. Exit code 1.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Check a profile and show its mistakes, or its blocks.
@@ -69,6 +70,7 @@ def check(
     Shows each mistake with its line, or the blocks that are read and the time that each takes.
 
     With an entry, the times are for the speed of its first bus; with an address too, the device there is read once. Read-only.
+    Names and units outside of the vocabulary of metrics, and a second source that is missing, are told; `--strict` refuses them.
     Exit code 2 if the profile has a mistake, 1 if the device could not be read.
     """
     with errors_shown(as_json=as_json):
@@ -76,8 +78,13 @@ def check(
             checked, readings = asyncio.run(_check(file, entry, address, config, with_))
         except ProfileProblems as error:
             raise _refused(file, error, as_json=as_json) from error
+        remarks = _remarks(file)
+        if strict and remarks:
+            raise CommandFailed("\n".join(remarks))
+    for remark in remarks:
+        err.print(remark, markup=False, soft_wrap=True, style="yellow")
     if as_json:
-        print_json({**_checked_facts(checked), "readings": None if readings is None else _values(readings)})
+        print_json({**_checked_facts(checked), "remarks": remarks, "readings": None if readings is None else _values(readings)})
         return
     _show(checked)
     if readings is not None:
@@ -135,6 +142,18 @@ def _refused(file: Path, error: ProfileProblems, *, as_json: bool) -> Exception:
         return CommandFailed(str(error), EXIT_WRONG)
     print_json({"error": str(error), "file": str(file), "problems": problem_list(error.problems)})
     return typer.Exit(EXIT_WRONG)
+
+
+def _remarks(file: Path) -> list[str]:
+    """Return what is unusual in a profile without mistakes, by the adapter whose format it follows."""
+
+    def remarks_by(workbench: Workbench) -> list[str] | None:
+        try:
+            return list(workbench.remarks_of(file))
+        except ProfileProblems:
+            return None
+
+    return next((told for told in _from_each_adapter(remarks_by).values() if told is not None), [])
 
 
 def _from_each_adapter(call: Callable[[Workbench], T]) -> dict[str, T]:

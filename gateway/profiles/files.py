@@ -46,6 +46,9 @@ class Source(BaseModel):
     checked_against: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
         default=(), description="public implementations and published captures that agree"
     )
+    differences: tuple[Annotated[str, Field(min_length=12)], ...] = Field(
+        default=(), description="where the sources differ, who is right and why: one sentence each"
+    )
 
     @property
     def edition_of_document(self) -> str:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from adapters.ble.advertisements.advertisement import BATTERY
 from adapters.ble.advertisements.plausibility import plausible
-from gateway.adapter import Metric, Value
+from gateway.adapter import Metric, Value, vocabulary
 
 Measured: TypeAlias = tuple[Metric, Value]
 """A metric and its value."""
@@ -52,24 +52,9 @@ IGNORED = frozenset({"packet_id", "signal_strength", "rssi"})
 """Values that parsers add: every device has the signal strength anyway, and the packet's number means nothing."""
 
 DEAD_BANDS: Mapping[str, float | None] = {
-    "weight_unsettled": None,
-    "temperature": 1.0,
-    "dew_point": 1.0,
-    "humidity": 5.0,
-    "moisture": 5.0,
-    "co2": 100.0,
-    "pm1": 10.0,  # and pm10
-    "pm25": 10.0,
-    "pm4": 10.0,
-    "formaldehyde": 0.05,
-    "radon": 50.0,
-    "specific_gravity_velocity": None,
-    "specific_gravity": 0.002,
-    "tank_level": 20.0,
-    "volume_dispensed": 0.25,
-    "weight": 0.2,
+    name: entry.dead_band for name, entry in sorted(vocabulary().entries.items(), key=lambda one: -len(one[0]))
 }
-"""The change that is reported at once, in the unit of the value; other metrics can wait. The first word in the name counts."""
+"""The change that is reported at once, from the vocabulary of metrics; the longest of its names that is in a name counts."""
 
 
 def _unchanged(number: float) -> float:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.adapter import Metric, Value
+from gateway.adapter import Metric, Value, vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,31 +27,25 @@ class PlausibleRange:
     """The document that sets the range."""
 
 
+def _of_metric(name: str, *, word: str | None = None) -> PlausibleRange:
+    """Return the range that the vocabulary has for a metric; for any metric with its unit, where `word` is empty."""
+    entry = vocabulary().entries[name]
+    if entry.unit is None or entry.plausible is None:
+        raise ValueError(f"the vocabulary of metrics has no range for {name}")
+    return PlausibleRange(entry.unit, name if word is None else word, *entry.plausible, entry.plausible_source)
+
+
 RANGES: tuple[PlausibleRange, ...] = (
-    PlausibleRange(
-        "%",
-        "humidity",
-        -6.0,
-        119.0,
-        "Sensirion SHT4x data sheet, 4.6: dry sensors show down to -6 %, wet ones up to 119 %; a BME280 that fails tells 120 %",
-    ),
-    PlausibleRange(
-        "%", "", 0.0, 100.0, "GATT Specification Supplement, Battery Level: 0 to 100, all else is reserved; BTHome sends 255"
-    ),
-    PlausibleRange("°C", "", -273.15, 2500.0, "absolute zero; the hottest thermocouple, type C of ASTM E230, ends at 2315 °C"),
-    PlausibleRange("ppm", "co2", 0.0, 65534.0, "GATT Specification Supplement, CO2 Concentration: 0xFFFF is not known"),
-    PlausibleRange("ppb", "voc", 0.0, 65534.0, "GATT Specification Supplement, VOC Concentration: 0xFFFF is not known"),
+    _of_metric("humidity"),
+    _of_metric("battery", word=""),
+    _of_metric("temperature", word=""),
+    _of_metric("co2"),
+    _of_metric("voc"),
     PlausibleRange("µg/m³", "voc", 0.0, 65534.0, "BTHome, object 0x13: the same number, without a text about it"),
-    PlausibleRange("lx", "", 0.0, 167772.14, "GATT Specification Supplement, Illuminance: 0xFFFFFF hundredths are not known"),
-    PlausibleRange(
-        "hPa",
-        "pressure",
-        -4294967.294,
-        4294967.294,
-        "GATT Specification Supplement, Pressure: 32 bits of tenths of a pascal; a difference of pressures can be negative",
-    ),
-    PlausibleRange("SG", "", 0.5, 2.0, "hydrometers for brewing: RAPT Pill and Tilt measure 0.990 to 1.170"),
-    PlausibleRange("dBm", "rssi", -127.0, 20.0, "Core Specification, Vol 4 Part E, 7.7.65.2: 127 is not available"),
+    _of_metric("illuminance", word=""),
+    _of_metric("pressure"),
+    _of_metric("specific_gravity", word=""),
+    _of_metric("rssi"),
 )
 """The ranges: the first that fits a metric counts."""
 

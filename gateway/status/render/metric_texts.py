@@ -1,6 +1,7 @@
 """Give metrics the titles that people read, and the order in which people want them. Pure.
 
-A profile may name a title and the headline metrics; what it leaves out is made from the names of the metrics.
+A profile may name a title and the headline metrics; what it leaves out is made from the vocabulary of metrics, or else
+from their names.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
 
+from gateway.metrics.vocabulary import vocabulary
 from gateway.models import Metric
 from gateway.status.snapshot import LatestValue
 
@@ -141,6 +143,8 @@ def metric_title(name: str, title: str | None = None) -> str:
     """Return what a person calls a metric: its title, or one that is made from its name, such as `Voltage L1-N`."""
     if title:
         return title
+    if (entry := vocabulary().entries.get(name)) is not None:
+        return entry.title
     words: list[str] = []
     for part in _parts(name):
         text = _line_text(part) if LINES.fullmatch(part) else WORDS.get(part.lower(), part)
