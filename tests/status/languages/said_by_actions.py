@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 BY_ACTIONS: dict[str, tuple[str, ...]] = {
-    "gateway/cloud/configuration/trials.py": ("since it was applied, {problem}; the former configuration is back",),
+    "gateway/cloud/configuration/trials.py": (
+        "configuration version {number} is applied: {changes}",
+        "since it was applied, {problem}; the former configuration is back",
+    ),
     "gateway/cloud/commands/outcome_texts.py": (
         "acted, outcome unknown",
         "done, and read back",
@@ -24,6 +27,10 @@ BY_ACTIONS: dict[str, tuple[str, ...]] = {
     "gateway/field/child_buses.py": (
         "the bus {bus} of {name} does not exist (any more)",
         "this device is not a child of the gateway any more",
+    ),
+    "gateway/field/children/child_configuration.py": (
+        "left out, as configured in the cloud: {metrics}",
+        "read as configured in the cloud: {groups}",
     ),
     "gateway/field/declared_commands.py": ("its adapter failed while checking the command, so nothing was sent: {error}",),
     "gateway/field/dispatcher.py": ("{command} is being carried out on {name}, so nothing was sent; try again after it",),

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 BY_ADAPTERS: dict[str, tuple[str, ...]] = {
+    "adapters/ble/bus_facts.py": (
+        "the first that is powered",
+        "{number} of {most} in use",
+    ),
+    "adapters/ble/session/command_execution.py": ("{name} replied that it has executed {command}",),
     "adapters/modbus/client/buses.py": (
         'RTU needs 8 data bits: `bytesize = 7` is for `framing = "ascii"`',
         '`local_port` is for `transport = "udp"`',
@@ -44,6 +49,7 @@ BY_ADAPTERS: dict[str, tuple[str, ...]] = {
         "{unit} addresses a TCP host itself, and is reserved on a serial line",
         '{written} is not a unit id: write "1-16, 20" or [1, 2, 20]',
     ),
+    "adapters/modbus/polling/read_plans.py": ("takes {number} ms to answer",),
     "adapters/serial/bus_facts.py": (
         "even",
         "hardware (RTS/CTS)",

@@ -90,6 +90,21 @@ def test_a_sentence_that_stays_english_says_so():
         ("is in service again after 4 min: 125 children", "arbeitet wieder nach 4 min: 125 Geräte"),
         ("Nothing was written: device busy", "Es wurde nichts geschrieben: Gerät beschäftigt"),
         ("2 problems keep the gateway from starting.", "2 Fehler verhindern den Start des Gateways."),
+        ("takes 12 ms to answer", "braucht 12 ms für eine Antwort"),
+        ("left out, as configured in the cloud: energy_export", "ausgelassen, wie in der Cloud konfiguriert: energy_export"),
+        (
+            "read as configured in the cloud: slow every 20 s",
+            "gelesen, wie in der Cloud konfiguriert: slow every 20 s",
+        ),
+        ("0 of 3 in use", "0 von 3 belegt"),
+        (
+            "command press of the cloud was carried out: Bot replied that it has executed press",
+            "Befehl press aus der Cloud ausgeführt: Bot hat geantwortet, dass press ausgeführt ist",
+        ),
+        (
+            "configuration version 2 is applied: cloud.commands_every: 10 becomes 5",
+            "Konfiguration Version 2 gilt: cloud.commands_every: 10 becomes 5",
+        ),
         ("version 1.0.0: it was stopped", "Version 1.0.0: es wurde gestoppt"),
     ],
 )
