@@ -210,7 +210,7 @@ class BaseServer:
             return None
         try:
             return former.host, await bind(former.host, former.port)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: a host that cannot exist
             return None
 
     async def _who_is_there(self, error: Exception) -> str:

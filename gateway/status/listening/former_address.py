@@ -22,7 +22,7 @@ MOST_BYTES: Final = 4096
 class _Kept(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    host: str = Field(max_length=255)
+    host: str = Field(min_length=1, max_length=255, pattern=r"^[^\s\x00-\x1f\x7f]+$")
     port: int = Field(ge=1, le=65535)
     at: AwareDatetime
 
@@ -38,6 +38,7 @@ def keep_former_address(store: Path, former: FormerAddress) -> None:
     file = former_address_file(store)
     fresh = file.with_name(f"{file.name}.new")
     try:
+        fresh.unlink(missing_ok=True)  # a link would lead to another file
         fresh.write_text(strict_json.dumps(kept.model_dump(mode="json")), encoding="utf-8")
         fresh.replace(file)
     except OSError as error:
@@ -47,7 +48,10 @@ def keep_former_address(store: Path, former: FormerAddress) -> None:
 def kept_former_address(store: Path) -> FormerAddress | None:
     """Return it; `None` where there is none, or it is older than 30 days. May block."""
     try:
-        with former_address_file(store).open("rb") as file:
+        path = former_address_file(store)
+        if not path.is_file():  # a named pipe, which nobody writes to, would hold up the start
+            return None
+        with path.open("rb") as file:
             kept = _Kept.model_validate_json(file.read(MOST_BYTES))
     except (OSError, ValidationError):
         return None
