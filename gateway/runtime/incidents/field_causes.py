@@ -34,6 +34,8 @@ class WatchedChild:
     why: str | None
     silent_seconds: float = 0.0
     """How long it has been silent as far as is known, also before the start."""
+    was_silent: bool = False
+    """It was silent before the start, and nobody knows yet whether it still is."""
 
 
 class FieldCauses:
@@ -77,9 +79,11 @@ class FieldCauses:
     def _silent_on(self, bus: Bus, on_bus: Sequence[WatchedChild], now: float) -> Iterator[OpenIncident]:
         silent = [one for one in on_bus if one.is_silent]
         lasting = [one for one in silent if self._silent.lasted(one.child.key, now) >= self._silent_seconds]
-        are_all = len(silent) == len(on_bus) >= 2
-        if lasting and (are_all or (len(silent) >= MANY_SILENT and 2 * len(silent) >= len(on_bus))):
-            yield _bus_silent(bus, [one.child for one in silent], len(on_bus))
+        # After a start, asking all of a silent bus takes minutes: those that were silent before count until they are asked.
+        together = [one for one in on_bus if one.is_silent or one.was_silent]
+        are_all = len(together) == len(on_bus) >= 2
+        if lasting and (are_all or (len(together) >= MANY_SILENT and 2 * len(together) >= len(on_bus))):
+            yield _bus_silent(bus, [one.child for one in together], len(on_bus))
             return
         for one in lasting:
             yield _child_silent(one, round(self._silent_seconds / 60))

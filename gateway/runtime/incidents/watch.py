@@ -111,4 +111,6 @@ class IncidentWatch:
                 availability = self._field.availability.of(key)
                 is_silent, since = availability.reach is Reach.SILENT, availability.since
                 lasted = 0.0 if since is None else max((datetime.now(UTC) - since).total_seconds(), 0.0)
-                yield WatchedChild(record.child, is_silent, availability.why, lasted if is_silent else 0.0)
+                is_unasked = availability.reach is Reach.UNKNOWN and not availability.is_of_bus
+                was_silent = is_unasked and availability.last_reach is Reach.SILENT
+                yield WatchedChild(record.child, is_silent, availability.why, lasted if is_silent else 0.0, was_silent)

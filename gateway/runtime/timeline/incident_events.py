@@ -15,7 +15,7 @@ from gateway.state.history.timeline import EventKind, Timeline
 from gateway.state.incidents import Incidents, OverIncident
 
 LOOK_EVERY_SECONDS: Final = 2.0
-CLOSED_AFTER_LOOKS: Final = 60
+CLOSED_AFTER_LOOKS: Final = 90
 """What was open before the start is given this time to be seen again, before it counts as over."""
 
 OF_SILENCE: Final = "child_silent:"

@@ -12,7 +12,7 @@ from gateway.state.incidents import Priority
 BUS = ("rtu", "/dev/ttyUSB0")
 
 
-def child(number, *, silent=False, bus=BUS):
+def child(number, *, silent=False, bus=BUS, **known):
     return WatchedChild(
         ChildDevice(
             key=f"c{number}", adapter=bus[0], bus=bus[1], address=str(number), profile=None, family=None, model_id="m",
@@ -20,6 +20,7 @@ def child(number, *, silent=False, bus=BUS):
         ),
         silent,
         "no answer" if silent else None,
+        **known,
     )  # fmt: skip
 
 
@@ -82,6 +83,15 @@ def test_all_devices_silent_on_an_open_bus_are_one_incident(causes):
     (incident,) = causes.current(900, {}, [child(number, silent=True) for number in (1, 2, 3)])
     assert incident.cause == "bus_silent:rtu//dev/ttyUSB0"
     assert incident.title == "No device on the bus /dev/ttyUSB0 answers"
+
+
+def test_a_silent_bus_stays_one_incident_over_a_restart_while_its_devices_are_asked_one_after_the_other(causes):
+    unasked = [child(number, was_silent=True) for number in range(1, 1000)]
+    assert named(causes.current(0, {}, [child(0, was_silent=True), *unasked])) == []
+    first = child(0, silent=True, silent_seconds=3600.0)
+    assert named(causes.current(1, {}, [first, *unasked])) == ["bus_silent:rtu//dev/ttyUSB0"]
+    answering = [child(number) for number in range(1, 1000)]
+    assert named(causes.current(9, {}, [first, *answering])) == ["child_silent:c0"]
 
 
 def test_half_of_many_devices_silent_are_one_incident_and_a_few_are_not(causes):
