@@ -27,6 +27,7 @@ class LayoutValue(ValueLayout):
     company: Company | None = Field(
         default=None, description="the value is in the manufacturer data of this company; left out: in the data of the layout"
     )
+    service_data: Services | None = Field(default=None, description="the value is in the data of one of these services")
     true: frozenset[int] = Field(default=frozenset(), description="the numbers that mean yes; all others mean no")
 
     _encoding: Encoding = PrivateAttr()
@@ -40,6 +41,20 @@ class LayoutValue(ValueLayout):
         if self.true and (self.values or self.unit):
             raise ValueError("`true` makes the value yes or no: it has neither `values` nor a `unit`")
         return self
+
+    @model_validator(mode="after")
+    def _is_in_one_place(self) -> Self:
+        if self.company is not None and self.service_data is not None:
+            raise ValueError("a value is in the data of a `company` or of a service (`service_data`), not of both")
+        return self
+
+    def payload(self, layout_payload: bytes, advertisement: Advertisement) -> bytes | None:
+        """Return the data that contains the value, if the advertisement has it: not every one has that of other services."""
+        if self.company is None and self.service_data is None:
+            return layout_payload
+        sent = [] if self.company is None else [advertisement.manufacturer_data.get(self.company)]
+        sent += map(advertisement.service_data.get, self.service_data or ())
+        return next((data for data in sent if data and data.startswith(self.starts_with)), None)
 
     def measured(self, payload: bytes) -> Measured | None:
         """Return the metric and the value in this payload; `None` for a metric that is left out everywhere.
@@ -90,7 +105,7 @@ class Layout(FrozenTable):
             NotInPayload: the data ends before a value does.
         """
         for value in self.values:
-            sent = payload if value.company is None else advertisement.manufacturer_data.get(value.company)
+            sent = value.payload(payload, advertisement)
             if sent is not None and (found := value.measured(sent)) is not None:
                 yield found
 

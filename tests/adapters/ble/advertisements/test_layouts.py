@@ -83,6 +83,7 @@ def test_a_layout_that_ends_before_its_values_is_a_malformed_advertisement():
         ('module = "acme_ble"\n' + HEAD + LAYOUT, "either `module` and `parser`, or \\[\\[layouts\\]\\]"),
         (HEAD + LAYOUT.replace("company = 0x0999\n", ""), "either `service_data` or `company`"),
         (HEAD + LAYOUT.replace("[2, 3]", "[]"), "lengths"),
+        (HEAD + LAYOUT.replace("scale =", 'company = 1, service_data = "2a6e", scale ='), "not of both"),
         (HEAD + LAYOUT.replace("scale = 0.01", "true = [1]"), "neither `values` nor a `unit`"),
     ],
 )
