@@ -14,7 +14,7 @@ from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 
-from hypothesis import find, settings
+from hypothesis import Phase, find, settings
 from hypothesis import strategies as st
 
 from adapters.modbus.client.pdu import Table
@@ -32,7 +32,8 @@ TABLES: Mapping[Table, SimulatedTable] = {
     Table.HOLDING: SimulatedTable.HOLDING_REGISTERS,
 }
 PRINTABLE = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
-ONCE = settings(database=None, derandomize=True, max_examples=500)
+FIRST_FOUND = settings(database=None, derandomize=True, max_examples=2000, phases=[Phase.generate])
+MOST_CHARACTERS = 30
 
 
 @dataclass(frozen=True)
@@ -162,15 +163,15 @@ def _server_id(rule: MatchRule | None) -> bytes:
     return b"" if rule is None or rule.server_id is None else text_like(rule.server_id, "").encode()
 
 
-def text_like(pattern: str, anything: str) -> str:
-    """Return a text that the pattern matches as a whole; `anything` where every text fits."""
+def text_like(pattern: str, anything: str, most: int = MOST_CHARACTERS) -> str:
+    """Return a text of at most so many characters that the pattern matches as a whole; `anything` where every text fits."""
     if re.fullmatch(pattern, anything, re.IGNORECASE):
         return anything
-    return find(
-        st.from_regex(pattern, fullmatch=True, alphabet=PRINTABLE),
-        lambda text: text != "" and text == text.strip(),
-        settings=ONCE,
-    )
+
+    def fits(text: str) -> bool:
+        return 0 < len(text) <= most and text == text.strip()
+
+    return find(st.from_regex(pattern, fullmatch=True, alphabet=PRINTABLE), fits, settings=FIRST_FOUND)
 
 
 def _fitting_value(condition: RegisterCondition) -> object:
@@ -181,7 +182,8 @@ def _fitting_value(condition: RegisterCondition) -> object:
         low = condition.between[0]
         return low if condition.type in FLOATS else ceil(low)
     assert condition.matches is not None
-    text = text_like(condition.matches, "A" * 12)
+    most = (4 if condition.type is ValueType.HEX else 2) * condition.words
+    text = text_like(condition.matches, "A" * 12, most)
     return int(text) if condition.type in NUMBER_FORMATS and not condition.values else text
 
 
