@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -17,6 +17,7 @@ from adapters.ble.profile.read_plan import CharacteristicPath, CharacteristicRea
 from adapters.ble.profile.setting_writes import prepare_settings
 from adapters.ble.profile.standard_services import profile_for
 from adapters.ble.radio.connection import AttributeRefused, GattConnection, PairingNeeded
+from adapters.ble.session.answered_unpaired import AnsweredUnpaired
 from adapters.ble.session.command_execution import read_back, run_command
 from adapters.ble.session.connection_pool import ConnectionPool
 from adapters.ble.session.device_settings import read_differing, write_settings
@@ -52,9 +53,17 @@ class DeviceSessions:
     Args:
         pool: opens the connections.
         on_read: called with the address of each device that was read.
+        memory: returns what the adapter remembers over a restart.
     """
 
-    def __init__(self, pool: ConnectionPool, on_read: Callable[[str], None] = lambda address: None) -> None:
+    def __init__(
+        self,
+        pool: ConnectionPool,
+        on_read: Callable[[str], None] = lambda address: None,
+        memory: Callable[[], MutableMapping[str, str]] | None = None,
+    ) -> None:
+        forgotten: dict[str, str] = {}
+        self._unpaired = AnsweredUnpaired(memory or (lambda: forgotten))
         self.uplink: Uplink | None = None
         """Receives the values that a device notifies between two reads."""
         self._pool = pool
@@ -82,8 +91,9 @@ class DeviceSessions:
         try:
             async with self._connected(device) as connection:
                 device.profile = device.profile or profile_for(connection.services)
-                information, device.needs = await _read_information(connection, device.profile)
+                information, device.needs, answered = await self._read_information(connection, device)
                 device.set_information(information)
+                await self._note_unpaired(connection, device.key, answered)
         except DeviceUnreachable as error:
             device.needs = str(error) if isinstance(error, PairingImpossible) else device.needs
             device.note_failed_connection(error)
@@ -105,6 +115,8 @@ class DeviceSessions:
                 locked = await self._locked.of(child.key, connection, began_at)
                 remarks += (*plan.remarks, *locked.values())
                 await self._read_plan(connection, child, plan.without({*locked, *done}), readings, remarks, done)
+                answers = self._answers.get(child.key, {})
+                await self._note_unpaired(connection, child.key, [path for path in done if answers.get(path, "never") is None])
             if not connection.is_blocked:
                 break
         self._remarks[child.key] = list(dict.fromkeys(remarks))
@@ -263,8 +275,10 @@ class DeviceSessions:
         self._answers.setdefault(child.key, {})[reader.path] = None
         self._locked.note_answer(child.key, reader.path)
 
-    def _has_answered(self, child: ChildDevice, reader: CharacteristicReader) -> bool:
-        return self._answers.get(child.key, {}).get(reader.path, "never") is None
+    async def _note_unpaired(self, connection: GattConnection, key: str, answered: Collection[CharacteristicPath]) -> None:
+        """Note what a device answered, if this machine is not paired with it."""
+        if not self._unpaired.has_all(key, answered) and await connection.is_paired() is False:
+            self._unpaired.note(key, answered)
 
     def _note_refusal(
         self, child: ChildDevice, reader: CharacteristicReader, error: AttributeRefused, remarks: list[str]
@@ -274,13 +288,42 @@ class DeviceSessions:
         Raises:
             DeviceUnreachable: it was not answered, and it was answered before without a pairing: so that is not what it wants.
         """
-        if isinstance(error, PairingNeeded) and error.unanswered and self._has_answered(child, reader):
-            raise DeviceUnreachable(f"{reader.path}: {error.unanswered}", cause=Cause.NO_ANSWER) from error
+        if isinstance(error, PairingNeeded):
+            self._check_unanswered(child.key, reader.path, error)
         text = f"{reader.path}: {error}"
         remarks.append(text)
         self._answers.setdefault(child.key, {})[reader.path] = text
         if isinstance(error, PairingNeeded) and self._locked.note_refusal(child.key, reader.path, text):
             log.warning("%s: %s", child.name, text)
+
+    def _check_unanswered(self, key: str, path: CharacteristicPath, error: PairingNeeded) -> None:
+        """Raise `DeviceUnreachable` where a device answered this characteristic before without a pairing, and does not now."""
+        if error.unanswered is None:
+            self._unpaired.forget(key, path)
+        elif self._unpaired.has(key, path):
+            raise DeviceUnreachable(f"{path}: {error.unanswered}", cause=Cause.NO_ANSWER) from error
+
+    async def _read_information(
+        self, connection: GattConnection, device: TrackedDevice
+    ) -> tuple[DeviceInformation, str | None, Collection[CharacteristicPath]]:
+        """Return the device information, what a person has to do to read the rest of it, and what was answered.
+
+        Raises:
+            DeviceUnreachable: what was answered before without a pairing is not answered now.
+        """
+        payloads: dict[CharacteristicPath, bytes] = {}
+        needs: str | None = None
+        for path in information_paths(device.profile, connection.services):
+            try:
+                payloads[path] = await connection.read(*path)
+            except PairingNeeded as error:
+                self._check_unanswered(device.key, path, error)
+                needs = f"{path}: {error}"
+                if connection.is_blocked:
+                    break
+            except AttributeRefused:
+                continue  # the device information may be incomplete
+        return parse_information(device.profile, payloads), needs, tuple(payloads)
 
 
 async def _no_readings() -> list[Reading]:
@@ -293,19 +336,3 @@ def _decode(reader: CharacteristicReader, payload: bytes, child: ChildDevice, re
     except NotInPayload as error:
         remarks.append(str(error))
         return []
-
-
-async def _read_information(connection: GattConnection, profile: Profile | None) -> tuple[DeviceInformation, str | None]:
-    """Return the device information, as far as it can be read, and what a person has to do to read the rest."""
-    payloads: dict[CharacteristicPath, bytes] = {}
-    needs: str | None = None
-    for path in information_paths(profile, connection.services):
-        try:
-            payloads[path] = await connection.read(*path)
-        except PairingNeeded as error:
-            needs = f"{path}: {error}"
-            if connection.is_blocked:
-                break
-        except AttributeRefused:
-            continue  # the device information may be incomplete
-    return parse_information(profile, payloads), needs

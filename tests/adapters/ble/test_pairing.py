@@ -14,7 +14,7 @@ from adapters.ble.radio import connection as connection_module
 from adapters.ble.radio import pairing as pairing_module
 from adapters.ble.radio.radio import Radio
 from adapters.ble.session import pairing_connector as connector_module
-from gateway.adapter import ChildDevice, DeviceUnreachable, Found
+from gateway.adapter import Cause, ChildDevice, DeviceUnreachable, Found
 from gateway.testing.bluetooth import (
     Characteristic,
     Pairing,
@@ -411,3 +411,32 @@ async def test_a_bluetoothd_that_ends_during_a_pairing_is_told_and_the_device_is
         child = child_of(await adapter.identify(ADDRESS))
         assert (await read(adapter, child))["battery"] == 90
     assert len(bluez.daemon.agents) == 0
+
+
+async def test_a_device_that_was_read_before_a_restart_and_is_silent_now_does_not_answer(bluez):
+    device = scale()
+    bluez.environment.add(device)
+    before = new_adapter()
+    async with before:
+        child = child_of(await before.identify(ADDRESS))
+        assert (await read(before, child))["battery"] == 90
+    after = new_adapter()
+    after.memory = before.memory
+    device.faults.is_silent = True
+    async with after:
+        with pytest.raises(DeviceUnreachable, match="2a24 took longer than") as unidentified:
+            await after.identify(ADDRESS)
+        with pytest.raises(DeviceUnreachable, match="took longer than") as unread:
+            await read(after, child)
+    for failed in (unidentified.value, unread.value):
+        assert (failed.cause, "pair" in str(failed)) == (Cause.NO_ANSWER, False)
+
+
+async def test_what_a_paired_machine_has_read_is_not_remembered_as_answered_without_a_pairing(bluez):
+    device = scale("2a19", "2a6e", "2a6f")
+    bluez.environment.add(device)
+    before = new_adapter(WANTED)
+    async with before:
+        child = child_of(await before.identify(ADDRESS))
+        assert (await read(before, child))["battery"] == 90
+    assert not any("2a19" in text for text in before.memory.values())

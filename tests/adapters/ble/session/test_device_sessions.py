@@ -107,6 +107,9 @@ class FakeConnection:
         self.after_write, self.replies = None, True
         self.is_blocked = False
 
+    async def is_paired(self):
+        return False
+
     async def read(self, service, characteristic):
         value = self.values[characteristic]
         if isinstance(value, Exception):
