@@ -144,7 +144,6 @@ PLANTED: list[tuple[ProfileFiles[Any], str, str, str, str]] = [
                 ('type = "uint32"', 'datatype = "uint32"', "point `energy`.datatype: no such key. Did you mean 'type'?"),
                 ('type = "uint32"', 'type = "uint23"', "Did you mean 'uint32'?"),
                 ('type = "uint32"', "type = 32", "point `energy`.type: has to be 'bool', 'int16'"),
-                ("address = 4", 'address = "4"', ""),
                 ("address = 4", 'address = "0x"', "point `energy`.address: has to be a whole number (it says '0x')"),
                 ("address = 4", "address = 65536", "point `energy`.address: has to be less than 65536"),
                 ("address = 4", "address = -1", "point `energy`.address: has to be at least 0 (it says -1)"),
@@ -262,8 +261,6 @@ def test_one_mistake_is_told_once_with_its_line_and_without_the_words_of_a_libra
     assert right in text
     planted = text.replace(right, wrong, 1)
     found = problems(files, planted)
-    if not told:
-        return
     assert [line for line in found if told in line], found
     assert not [line for line in found if WORDS_OF_A_LIBRARY.search(line)]
     assert len(found) == 1, found
