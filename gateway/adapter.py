@@ -91,6 +91,8 @@ from gateway.profiles.workbench import ProfileWorkbench
 from gateway.recent_frames import RecentFrames, RecordedFrame, frames_of, recorded_frame
 from gateway.tasks import loop_time
 from gateway.workbench import (
+    CaseDifference,
+    CaseResult,
     CheckedProfile,
     Draft,
     Dump,
@@ -113,6 +115,8 @@ __all__ = [
     "Block",
     "BusFact",
     "BusUnavailable",
+    "CaseDifference",
+    "CaseResult",
     "Cause",
     "Characters",
     "CheckedProfile",

@@ -6,7 +6,7 @@ They are used at the command line, only read, and report what they saw, so that 
 from __future__ import annotations
 
 from abc import ABC
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -143,6 +143,25 @@ class NewProfile:
     """Each row of the table that is no point: its line, and why."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseDifference:
+    """One thing that a case folder expects, and what the adapter made of the device instead."""
+
+    what: str
+    """`reading voltage_l1`"""
+    expected: str
+    got: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseResult:
+    """The result of one case folder."""
+
+    compared: int
+    """How many facts, readings, settings and commands were compared."""
+    differences: Sequence[CaseDifference]
+
+
 class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an adapter leaves out raises NotOffered
     """The tools of one adapter for one bus. A tool that an adapter leaves out raises `NotOffered`."""
 
@@ -213,6 +232,18 @@ class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an ad
             ProfileProblems: it has mistakes.
         """
         raise NotOffered("this adapter has no profiles")
+
+    def run_case(self, folder: Path, profiles: Sequence[Path] = ()) -> Awaitable[CaseResult]:
+        """Find and read the device of a case folder, and compare it with what the case expects.
+
+        Args:
+            folder: the case folder; the folder above it has the name of the profile.
+            profiles: folders with more profiles, as in an entry of the configuration.
+
+        Raises:
+            ProfileProblems: a file of the case, or a profile, has mistakes.
+        """
+        raise NotOffered("this adapter runs no case folders")
 
     def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
         """Read a device once by this profile, on an open bus; yields after each transaction.

@@ -247,7 +247,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
     @classmethod
     def workbench(cls, adapter: Self | None = None) -> Workbench:
         """Return the tools on the bus of this adapter, or those that need no bus."""
-        return ModbusWorkbench() if adapter is None else adapter._tools()  # noqa: SLF001 - an instance of this class
+        return ModbusWorkbench(adapter_on=partial(cls, bus=None)) if adapter is None else adapter._tools()  # noqa: SLF001 - an instance of this class
 
     def _tools(self) -> ModbusWorkbench:
         return ModbusWorkbench(self.settings, self._bus, self._transport)

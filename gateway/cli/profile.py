@@ -1,4 +1,4 @@
-"""`xyte-gateway profile`: list the profiles, and check one."""
+"""`xyte-gateway profile`: list the profiles, check one, make one, and run its cases."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from gateway.adapter import CheckedProfile, DeviceUnreachable, NotOffered, Profi
 from gateway.cli.buses import Entry, With, adapter_bugs_reported, entries, present_buses
 from gateway.cli.common import EXIT_WRONG, AsJson, CommandFailed, ConfigFile, err, errors_shown, out, print_json, problem_list
 from gateway.cli.new_profile import new_profile
+from gateway.cli.profile_cases import run_cases
 from gateway.cli.read import value_text
 from gateway.config.settings import DEFAULT_FILE
 from gateway.field.plugins import installed, usable
@@ -23,6 +24,7 @@ from gateway.plain_numbers import seconds_text, share_text
 
 profile = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 profile.command(name="new")(new_profile)
+profile.command(name="test")(run_cases)
 
 T = TypeVar("T")
 

@@ -23,6 +23,8 @@ from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_layout import NO_MODELS, SunSpecLayout
 from adapters.modbus.profile.values import NO_SCALE_FACTOR
 from adapters.modbus.settings import ModbusSettings
+from adapters.modbus.tools.case_files import read_case
+from adapters.modbus.tools.case_runner import AdapterOn, case_settings, run_case
 from adapters.modbus.tools.drafts import draft
 from adapters.modbus.tools.dump import InvalidRange, dump_registers, fewest_reads
 from adapters.modbus.tools.line_finder import LIKELY_UNITS, StepResult, find_line_settings, most_steps
@@ -30,6 +32,7 @@ from adapters.modbus.tools.new_profile import new_profile
 from adapters.modbus.tools.register_finder import explain
 from adapters.modbus.tools.trial_links import TrialLinks, run_step
 from gateway.adapter import (
+    CaseResult,
     CheckedProfile,
     DeviceUnreachable,
     Draft,
@@ -66,6 +69,7 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
         bus: the host or line; `None` for the tools that need none.
         transport: sends requests there.
         link_to: makes the link for a line with other settings.
+        adapter_on: makes an adapter on a transport, for case folders.
     """
 
     def __init__(
@@ -74,12 +78,15 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
         bus: Bus | None = None,
         transport: Transport | None = None,
         link_to: Callable[[SerialLine], Link] = Link,
+        adapter_on: AdapterOn | None = None,
     ) -> None:
         super().__init__(PROFILE_FILES, None if settings is None else settings.library)
         self._settings = settings
         self._bus = bus
         self._transport = transport
         self._link_to = link_to
+        self._adapter_on = adapter_on
+        self._case_settings: dict[tuple[Path, ...], ModbusSettings] = {}
 
     async def detect_line(self, *, thorough: bool = False) -> AsyncIterator[Progress | LineSettings]:
         """Listen and send reads at one setting after the other until one is confirmed."""
@@ -166,6 +173,15 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
                 for block in _blocks(profile, frozenset({group}), profile.least_layout, cost)
             ],
         )
+
+    async def run_case(self, folder: Path, profiles: Sequence[Path] = ()) -> CaseResult:
+        """Find and read the device of a case folder with an adapter on a bus in memory."""
+        if self._adapter_on is None:
+            raise NotOffered("this needs an adapter")
+        folders = tuple(profiles)
+        if folders not in self._case_settings:
+            self._case_settings[folders] = case_settings(folders)
+        return await run_case(read_case(folder), self._adapter_on, self._case_settings[folders])
 
     async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
         """Read every point once; refused blocks are halved, and a point that is refused alone has no reading."""
