@@ -18,6 +18,7 @@ REFUSALS = {
     SAMSUNG: [bytes.fromhex("AA FF 01 03 4E 11 01 63")],
     LG: [b"a 01 NG01x", b"y 01 NG00x", b"v 01 NGx"],
     NEC: [PROFILES[NEC].framing.wrap(b"00AB04\x02BE"), PROFILES[NEC].framing.wrap(b"00AD12\x02010060")],
+    "epson-vp21": [b"ERR\r:", b":ERR\r:"],
     "sony-bravia": [b"*SAPOWRFFFFFFFFFFFFFFFF\n", b"*SAINPTNNNNNNNNNNNNNNNN\n"],
     "mt-sics": [b"I4 I\r\n", b"ES\r\n", b"ET\r\n", b"EL\r\n", b"SI I\r\n"],
     "scpi-power-supply": [b'-113,"Undefined header"\n', b'-100,"Command error"\n', b"ERROR -113\n", b"Undefined header\n"],
