@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,12 @@ from adapters.modbus.client.pdu import ExceptionResponse
 from adapters.modbus.discovery.identify import UnitProbe
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.profile import Profile
+from adapters.modbus.profile.sunspec_models import own_name
 from gateway.adapter import Found
 from gateway.testing.modbus import ExceptionCode, ModbusTcpHost
 from tests.adapters.modbus.profile_units import unit_of
 
+CASES = sorted((Path(__file__).parents[1] / "cases").glob("*/*"))
 PROFILES = PROFILE_FILES.load()
 UNIT_IDS = {name: number for number, name in enumerate(sorted(PROFILES), start=1)}
 IDENTIFIED = {name: PROFILES[name] for name in UNIT_IDS if PROFILES[name].match}
@@ -50,6 +53,14 @@ def test_a_unit_that_only_a_person_can_name_fits_no_profile(name, memory_unit):
     assert probed(memory_unit, name, IDENTIFIED.values()) is None
 
 
+@pytest.mark.parametrize("folder", [pytest.param(folder, id=f"{folder.parent.name}/{folder.name}") for folder in CASES])
+def test_the_device_of_a_case_fits_no_other_profile(folder, read_case):
+    case = read_case(folder)
+    fits = {name for name, profile in IDENTIFIED.items() if profile_found(case.device, [profile]) == name}
+    assert (case.profile in fits) is (not case.configured)
+    assert fits - {case.profile} <= more_general_than(PROFILES[case.profile])
+
+
 @cache
 def unit_named(name):
     """Return the unit that is made from this profile."""
@@ -57,9 +68,13 @@ def unit_named(name):
 
 
 def probed(memory_unit, name, profiles):
-    """Return the profile with which the probe of a unit ends."""
+    """Return the profile with which the probe of a unit that is made from a profile ends."""
     each = unit_named(name)
-    unit = memory_unit(each.tables, each.identification, each.server_id)
+    return profile_found(memory_unit(each.tables, each.identification, each.server_id), profiles)
+
+
+def profile_found(unit, profiles):
+    """Return the profile with which the probe of a unit ends."""
     steps = UnitProbe(profiles).run()
     try:
         request = next(steps)
@@ -70,7 +85,7 @@ def probed(memory_unit, name, profiles):
                 answer = refusal
             request = steps.send(answer)
     except StopIteration as end:
-        return end.value.profile.name if end.value.profile is not None else None
+        return own_name(end.value.profile) if end.value.profile is not None else None
 
 
 def more_general_than(profile: Profile) -> set[str]:
