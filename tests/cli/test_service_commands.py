@@ -40,6 +40,11 @@ def on(host):
     return "--with", f'hosts=["127.0.0.1:{host.port}"]', "--with", 'units="1"'
 
 
+def without_hurry(host):
+    """Return the same for a unit that is there, and that a busy machine lets answer late."""
+    return *on(host), "--with", "timeout=20", "--with", "scan_timeout=20"
+
+
 async def test_the_speed_of_a_line_is_found_and_told_as_a_line_of_the_config(type_in):
     async with ModbusRtuBus([SimulatedUnit(1)], baudrate=19200) as bus:
         asked = ("scan", "modbus", "--detect-line", "--with", f'lines=[{{port="{bus.port}"}}]', "--with", 'units="1"')
@@ -177,7 +182,7 @@ async def test_a_sunspec_profile_is_read_once_where_the_device_has_its_models(ty
 
 async def test_a_sunspec_device_is_read_with_every_repetition_of_its_models(type_in):
     async with ModbusTcpHost([SUN]) as host:
-        code, out, _ = await type_in("read", "1", "modbus", "--json", *on(host))
+        code, out, _ = await type_in("read", "1", "modbus", "--json", *without_hurry(host))
     assert code == 0
     told = json.loads(out)
     assert told["profile"] == "sunspec-inverter-and-160"

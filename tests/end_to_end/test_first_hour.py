@@ -128,7 +128,7 @@ async def test_from_an_empty_folder_to_the_first_value(browser_at, cloud, plant,
         await tab.goto("/")
         if not has_script:  # what is found later is seen after a reload
             await until(lambda: any("found" in line and "Fronius" in line for line in gateway.lines))
-        await set_up(person, cloud, gateway.token, families=["inverter", "power-meter"])
+        await set_up(person, cloud, gateway.token, families=["Inverter", "Power meter"])
         assert await tab.locator("text=The cloud was asked and does not refuse it").count() == 1
         assert KEY not in await tab.content()
         await person.click("text=Write it and start")

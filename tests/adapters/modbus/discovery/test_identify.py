@@ -83,7 +83,7 @@ def test_a_unit_that_ignores_unknown_functions_is_found_by_its_first_register():
 
 def test_a_unit_that_is_silent_to_most_requests_is_not_asked_them_all():
     _, asked = probed({ReadDeviceIdentification(): ExceptionResponse(1)}, SILENT)
-    assert len(asked) == 1 + NO_RESPONSE_BOUND + SILENCES_BOUND
+    assert 1 + NO_RESPONSE_BOUND <= len(asked) <= 1 + NO_RESPONSE_BOUND + SILENCES_BOUND
 
 
 def test_a_lost_answer_to_the_request_of_identity_makes_no_other_device_of_it():

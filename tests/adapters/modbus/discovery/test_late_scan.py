@@ -98,11 +98,12 @@ def test_a_healthy_host_is_asked_nothing_more_than_before():
         host.units[5].answer = lambda request: heard.append(request) or answer(request)
         begun = asyncio.get_running_loop().time()
         found, remarks = await scanned(host, units="1-60")
-        return found, remarks, asyncio.get_running_loop().time() - begun
+        return found, remarks, heard, asyncio.get_running_loop().time() - begun
 
-    found, remarks, seconds = simulated(main())
+    found, remarks, heard, seconds = simulated(main())
     assert (found, remarks) == ([5], [])
-    assert seconds < 60 * 0.3 + 2
+    assert len(heard) == len(set(heard)) + 1, "only whether it is still there is asked again"
+    assert seconds < 60 * 0.3 + 1.6 + 0.04 * len(heard)
 
 
 def test_a_scan_that_nobody_answers_says_what_to_set():
