@@ -39,6 +39,11 @@ class Site:
         row = next((row for row in rows if row["name"] == f"device {name}"), None)
         return None if row is None else await self.json(f"/children/{row['id']}")
 
+    async def has_admitted_both(self):
+        """Return whether the timeline has that both were admitted: what happens next comes behind it."""
+        events = (await self.json("/events?limit=500"))["events"]
+        return len({one["device"] for one in events if one["kind"] == "admitted"}) == 2
+
     async def until(self, claim, seconds=60):
         async with asyncio.timeout(seconds):
             while True:
@@ -89,6 +94,7 @@ async def test_what_was_known_is_shown_at_once_after_a_kill(emulator, tmp_path, 
         async with process(emulator, folder, port):
             await site.standing("steady", "fine")
             await site.standing("going", "fine")
+            await site.until(site.has_admitted_both)
             (folder / "gone").touch()
             gone = await site.standing("going", "silent")
             steady = await site.child("steady")
