@@ -85,7 +85,7 @@ class SettingsError(GatewayError):
         self.file = file
         self.problems = problems
         self.warnings = warnings
-        """What is probably not meant, beside the problems."""
+        """The settings that are probably not meant, told beside the problems."""
         super().__init__("\n".join(self._sentence(problem) for problem in problems))
 
     def _sentence(self, problem: SettingsProblem) -> str:

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from gateway.errors import SettingsError, SettingsProblem
 from gateway.file_mistakes.hidden_mistakes import mistakes_in
-from gateway.file_mistakes.plain_words import beginning_small, in_plain_words, quoted
+from gateway.file_mistakes.validation_messages import beginning_small, in_plain_words, quoted
 from gateway.toml_lines import Location, line_of
 
 ENV_PREFIX = "XYTE_GATEWAY__"

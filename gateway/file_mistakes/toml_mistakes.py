@@ -48,7 +48,7 @@ _NO_STATEMENT: Final = ("this is no line of a configuration", "Write one `key = 
 
 @dataclass(frozen=True, slots=True)
 class ReadTables:
-    """What could be read of a TOML text."""
+    """The readable part of a TOML text, and its mistakes."""
 
     tables: dict[str, Any]
     """The tables, without the lines that are wrong."""

@@ -23,14 +23,14 @@ QUALIFIERS: Final = (
     *("x", "y", "z", "2d_x", "2d_y", "left", "right", "set_point"),
     *(r"tariff_[0-9]{1,2}", r"[0-9]{1,3}"),
 )
-"""What may stand behind a base, as regular expressions: a phase, two phases, a number, a period, a direction, a statistic."""
+"""The qualifiers that may follow a base, as regular expressions: phase, two phases, number, period, direction, statistic."""
 
 PARTS: Final = (
     *("ac", "dc", "dc_link", "pv", "grid", "load", "backup", "generator", "inverter", "string", "module", "cell", "meter"),
     *("battery", "cabinet", "heat_sink", "ambient", "transformer", "motor", "input", "output", "outdoor", "indoor", "room"),
     *("supply", "return", "flow", "water", "surface", "probe", "board", "internal", "bypass", "load_side"),
 )
-"""What may stand before a base: the part of the device where it is measured."""
+"""The parts of a device that may stand before a base: where it is measured."""
 
 UNITS: Final = frozenset(
     {"V", "mV", "kV", "A", "mA", "kA", "W", "kW", "MW", "var", "kvar", "Mvar", "VA", "kVA", "MVA", "Hz", "mHz", "kHz"}
@@ -50,7 +50,7 @@ class VocabularyError(ValueError):
 
 
 class MetricEntry(BaseModel):
-    """What the vocabulary says of one base name."""
+    """The entry of one base name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -92,7 +92,7 @@ class Vocabulary:
         """Return the entry of a name with its part and its qualifiers; `None` for a name outside of the vocabulary."""
         if self.accepted(name) is not None:
             return None
-        base = next((base for base, _ in _bases(name) if base in self.entries), None)
+        base = next((base for base in _bases(name) if base in self.entries), None)
         return None if base is None else self.entries[base]
 
     def accepted(self, name: str) -> str | None:
@@ -130,11 +130,11 @@ def _qualified(name: str) -> Iterator[tuple[str, str]]:
         yield base, qualifiers
 
 
-def _bases(name: str) -> Iterator[tuple[str, str]]:
-    """Yield what may be the base of a name, the longest first: without qualifiers, then without its part, too."""
-    yield from _qualified(name)
+def _bases(name: str) -> Iterator[str]:
+    """Yield the possible bases of a name, the longest first: without qualifiers, then without its part, too."""
+    yield from (base for base, _ in _qualified(name))
     if (found := _FIRST_PART.fullmatch(name)) is not None:
-        yield from ((base, rest) for base, rest in _qualified(found[2]) if base != "power")
+        yield from (base for base, _ in _qualified(found[2]) if base != "power")
 
 
 def parse_vocabulary(text: str) -> Vocabulary:

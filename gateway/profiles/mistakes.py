@@ -19,9 +19,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from gateway.file_mistakes.hidden_mistakes import Rest, texts_in
-from gateway.file_mistakes.plain_words import in_plain_words, quoted
+from gateway.file_mistakes.validation_messages import in_plain_words, quoted
 from gateway.profiles.checks import FoundMistakes
-from gateway.profiles.synonyms import meant_word
+from gateway.profiles.key_suggestions import meant_word
 from gateway.toml_lines import Location
 
 MOST_ROUNDS: Final = 40

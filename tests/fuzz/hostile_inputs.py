@@ -172,7 +172,7 @@ NASTY_TOML_VALUES = (
     "1_000", "[1, 2, 3]", "[2, 1]", "[0, 0]", "[nan, nan]", "[-inf, inf]", '"2.5"', '"\\uD800"', '"0xFFFFFFFF"', "1e308",
     "-1e308", "5e-324",
 )  # fmt: skip
-"""What may stand behind a key."""
+"""The texts that follow a key."""
 
 NASTY_TOML_LINES = (
     "[[[", "[a.b.c", "[[adapter]]", "[adapter]", "a = " + "[" * _NESTED + "]" * _NESTED, "a." * _NESTED + "b = 1",

@@ -28,7 +28,7 @@ class MemoryUnit:
     server_id: bytes = b""
     silent_to: frozenset[type] = frozenset()
     written: dict[tuple[Table, int], int] = field(default_factory=dict)
-    """What was written, which replaces the content of its table."""
+    """The values that were written; they replace the content of the table."""
 
     def answer(self, request: Request) -> bytes | Mapping[int, bytes]:
         """Return what the unit answers.

@@ -14,7 +14,7 @@ from adapters.modbus.tools.case_device import MemoryUnit
 from gateway.adapter import ProfileError, ProfileFiles, ProfileProblems, Value
 
 NO_VALUE = "<none>"
-"""How a case says that there is no value: TOML has no word for it."""
+"""The text that stands for "no value" in a case: TOML has no word for it."""
 
 
 def _address(text: str) -> str:
@@ -94,7 +94,7 @@ class DeviceFile(_Table):
 
 
 class FoundFacts(_Table):
-    """What a scan must say of the device."""
+    """The facts that a scan must report about the device."""
 
     profile: str | None = None
     family: str | None = None

@@ -13,7 +13,7 @@ from adapters.modbus.profile.points import NUMBER_FORMATS, ValueType, number_wor
 from gateway.adapter import slug
 
 AddressNotation: TypeAlias = Literal["protocol", "one-based", "modicon"]
-"""How a table counts: from 0 as in the frame, from 1, or from 40001 and 30001 on with the table in the first digit."""
+"""The ways to count addresses: from 0 as in the frame, from 1, or from 40001 and 30001 with the table in the first digit."""
 
 _HEADERS: Final[Mapping[str, frozenset[str]]] = {
     "address": frozenset(
@@ -85,7 +85,7 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class RegisterTable:
-    """What could be read of a table."""
+    """The rows that could be read, and why the others could not."""
 
     rows: Sequence[TableRow]
     refused: Sequence[str]

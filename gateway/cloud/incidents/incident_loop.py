@@ -34,7 +34,7 @@ STEADY_SECONDS = 60.0
 incident, and not one in each minute."""
 
 SETTLE_SECONDS = 180.0
-"""What an earlier run left open is given this time to be seen again, unless it is known before that it is over: a bus counts as
+"""The time in which an incident of an earlier run has to be seen again, unless it is known to be over: a bus counts as
 lost after half a minute, and one that is missing after a minute."""
 
 TRY_AGAIN_SECONDS = 60.0

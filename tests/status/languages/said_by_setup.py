@@ -32,7 +32,7 @@ SETUP: dict[str, tuple[str, ...]] = {
         "no such key",
         "no such setting",
     ),
-    "gateway/file_mistakes/plain_words.py": (
+    "gateway/file_mistakes/validation_messages.py": (
         "has characters that cannot be in it",
         "has to be a list, in [ ]",
         "has to be a number",
