@@ -19,6 +19,9 @@ from gateway.status.snapshot import LatestValue
 WIDE: Final = 120
 """From so many columns on, the addresses and sub-models are shown as well."""
 
+MOST_COLUMNS: Final = 200
+"""The table is no wider: output that is piped has no width of its own, and a meter has a hundred values."""
+
 MOST_CALLS: Final = 3
 
 
@@ -26,7 +29,7 @@ def dashboard(running: Demo, *, width: int) -> Group:
     """Return the state of the demo for a terminal of this width."""
     return Group(
         _gateway_line(running),
-        _devices(running, is_wide=width >= WIDE),
+        _devices(running, width=min(width, MOST_COLUMNS)),
         *_commands(running),
         *_configurations(running),
         Text(_calls(running), style="dim", no_wrap=True, overflow="ellipsis"),
@@ -51,7 +54,8 @@ def _gateway_line(running: Demo) -> Text:
     return line.append(f"  used: {', '.join(used)}" if used else "", style="dim not bold")
 
 
-def _devices(running: Demo, *, is_wide: bool) -> Table:
+def _devices(running: Demo, *, width: int) -> Table:
+    is_wide = width >= WIDE
     headings = ("device", "values in the cloud", "status", "samples")
     table = Table(*(("bus", "address", *headings, "sub-model") if is_wide else headings), box=None, padding=(0, 1, 0, 0))
     units = _known_metrics(running)
@@ -70,7 +74,7 @@ def _devices(running: Demo, *, is_wide: bool) -> Table:
     of_device = table.columns[2 if is_wide else 0]
     of_values = table.columns[3 if is_wide else 1]
     of_device.max_width, of_values.ratio = 24, 1
-    table.expand = True
+    table.width = width
     return table
 
 
