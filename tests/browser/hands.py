@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from action_table import Enter, Offer, Press
 
 
@@ -40,6 +42,8 @@ class Keyboard:
     def __init__(self, tab, look_at_page):
         self._tab = tab
         self._look_at_page = look_at_page
+        self._choosers = asyncio.Queue()
+        tab.on("filechooser", self._choosers.put_nowait)  # long before one opens: the browser takes a moment to hear of it
 
     async def _reach(self, selector):
         """Press Tab as often as it takes to come to the element."""
@@ -70,6 +74,6 @@ class Keyboard:
 
     async def offer(self, selector, content):
         await self._reach(selector)
-        async with self._tab.expect_file_chooser() as chooser:
-            await self._tab.keyboard.press("Enter")
-        await (await chooser.value).set_files({"name": "a.backup", "mimeType": "application/octet-stream", "buffer": content})
+        await self._tab.keyboard.press("Enter")
+        chooser = await asyncio.wait_for(self._choosers.get(), 60)
+        await chooser.set_files({"name": "a.backup", "mimeType": "application/octet-stream", "buffer": content})

@@ -85,7 +85,7 @@ async def test_an_action_is_done(browser, action, has_script, sign_in, complaint
         if action.is_signed_in:
             await sign_in(context, server.address)
         tab = await context.new_page()
-        tab.set_default_timeout(15_000)
+        tab.set_default_timeout(60_000)
         complaints, sent = complaints_of(tab), []
         tab.on("request", lambda one: sent.append(one.url.removeprefix(server.address)) if one.method == "POST" else None)
         hand = Keyboard(tab, look_at_page) if has_script else Mouse(tab)

@@ -71,7 +71,7 @@ async def tab(browser, screen):
     """A window whose script policy lets axe-core in, and which notes every complaint."""
     context = await browser.new_context(**screen, timezone_id="Europe/Vienna", bypass_csp=True)
     tab = await context.new_page()
-    tab.set_default_timeout(15_000)
+    tab.set_default_timeout(60_000)
     yield tab
     await context.close()
 

@@ -20,7 +20,7 @@ async def test_the_language_is_chosen_on_the_page_and_kept(browser, server_in, s
     )
     await sign_in(context, server.address)
     tab = await context.new_page()
-    tab.set_default_timeout(15_000)
+    tab.set_default_timeout(60_000)
     complaints = complaints_of(tab)
     hand = Keyboard(tab, look_at_page) if has_script else Mouse(tab)
 

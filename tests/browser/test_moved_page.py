@@ -21,7 +21,7 @@ async def test_the_browser_goes_to_the_new_address_when_the_former_one_is_gone(b
             context = await browser.new_context(base_url=server.address, locale="en-GB", java_script_enabled=has_script)
             await sign_in(context, server.address)
             tab = await context.new_page()
-            tab.set_default_timeout(15_000)
+            tab.set_default_timeout(60_000)
             if has_script:
                 await tab.clock.install()
             await tab.goto("/configuration/text")

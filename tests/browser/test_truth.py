@@ -36,7 +36,7 @@ async def opened(browser, request, sign_in, complaints_of):
             context = await browser.new_context(base_url=server.address, locale="en-GB", **request.param)
             await sign_in(context, server.address)
             tab = await context.new_page()
-            tab.set_default_timeout(15_000)
+            tab.set_default_timeout(60_000)
             complaints = complaints_of(tab)
             yield SimpleNamespace(tab=tab, server=server, height=request.param["viewport"]["height"])
             assert complaints == []

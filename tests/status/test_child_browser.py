@@ -17,7 +17,7 @@ async def tab(page, chromium_running, complaints_of):
         context = await browser.new_context(viewport={"width": 390, "height": 800}, base_url=page.address)
         await context.grant_permissions(["clipboard-read", "clipboard-write"])
         tab = await context.new_page()
-        tab.set_default_timeout(10_000)
+        tab.set_default_timeout(60_000)
         complaints = complaints_of(tab)
         await tab.goto("/login")
         await tab.fill("#token", page.token)

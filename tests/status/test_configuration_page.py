@@ -150,7 +150,7 @@ async def test_a_browser_corrects_a_text_sees_what_it_changes_saves_and_undoes_i
             base_url=page.address, viewport={"width": width, "height": 800}, java_script_enabled=has_scripts, color_scheme=scheme
         )
         tab = await context.new_page()
-        tab.set_default_timeout(10_000)
+        tab.set_default_timeout(60_000)
         complaints = complaints_of(tab)
         await tab.goto("/login?then=/configuration")
         await tab.fill("#token", page.token)

@@ -14,7 +14,7 @@ async def phone(page, chromium_running, complaints_of):
         async def start(**settings):
             context = await browser.new_context(viewport=PHONE, base_url=page.address, **settings)
             tab = await context.new_page()
-            tab.set_default_timeout(10_000)
+            tab.set_default_timeout(60_000)
             await tab.goto("/events")
             return tab
 

@@ -121,7 +121,7 @@ async def test_boxes_stay_chosen_while_the_list_changes_and_work_without_scripts
                 viewport={"width": 360, "height": 740}, base_url=page.address, java_script_enabled=has_scripts
             )
             tab = await context.new_page()
-            tab.set_default_timeout(20_000)
+            tab.set_default_timeout(60_000)
             complaints = complaints_of(tab)
             await tab.goto("/login")
             await tab.fill("#token", page.token)
