@@ -46,20 +46,27 @@ class Keyboard:
         tab.on("filechooser", self._choosers.put_nowait)  # long before one opens: the browser takes a moment to hear of it
 
     async def _reach(self, selector):
-        """Press Tab as often as it takes to come to the element."""
+        """Press Tab as often as it takes to come to the element; count anew where the page has changed meanwhile."""
         await self._tab.wait_for_load_state()
-        wanted = await self._tab.locator(selector).element_handle()
         await self._tab.evaluate(self._look_at_page)
+        for _ in range(3):
+            wanted = await self._tab.locator(selector).element_handle()
+            if await self._tab_to(wanted):
+                return wanted
+        focused = await self._tab.evaluate("document.activeElement.outerHTML.slice(0, 200)")
+        raise AssertionError(f"Tab does not reach {selector}; it comes to {focused}")
+
+    async def _tab_to(self, wanted):
+        """Press Tab as often as the page has elements up to this one, and a little more; say whether it has the focus then."""
         steps = await self._tab.evaluate("(one) => lookAtPage.stepsTo(one)", wanted)
         backwards, count = "Shift+Tab" if steps < 0 else "Tab", abs(steps)
         for _ in range(count):
             await self._tab.keyboard.press(backwards)
         for _ in range(20):  # one of several radio buttons takes the focus for all
             if await wanted.evaluate("(one) => one === document.activeElement"):
-                return wanted
+                return True
             await self._tab.keyboard.press("Tab")
-        focused = await self._tab.evaluate("document.activeElement.outerHTML.slice(0, 200)")
-        raise AssertionError(f"Tab does not reach {selector}; it comes to {focused}")
+        return False
 
     async def press(self, selector):
         wanted = await self._reach(selector)
