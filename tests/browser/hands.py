@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from action_table import Enter, Offer, Press
+from playwright.async_api import Error
 
 
 async def take(hand, steps):
@@ -46,18 +47,22 @@ class Keyboard:
         tab.on("filechooser", self._choosers.put_nowait)  # long before one opens: the browser takes a moment to hear of it
 
     async def _reach(self, selector):
-        """Press Tab as often as it takes to come to the element; count anew where the page has changed meanwhile."""
-        await self._tab.wait_for_load_state()
-        await self._tab.evaluate(self._look_at_page)
+        """Press Tab as often as it takes to come to the element; begin anew where the page changes meanwhile."""
         for _ in range(3):
+            await self._tab.wait_for_load_state()
             wanted = await self._tab.locator(selector).element_handle()
-            if await self._tab_to(wanted):
-                return wanted
+            try:
+                if await self._tab_to(wanted):
+                    return wanted
+            except Error as error:  # the answer to the step before came while the old page was looked at
+                if "navigation" not in str(error):
+                    raise
         focused = await self._tab.evaluate("document.activeElement.outerHTML.slice(0, 200)")
         raise AssertionError(f"Tab does not reach {selector}; it comes to {focused}")
 
     async def _tab_to(self, wanted):
         """Press Tab as often as the page has elements up to this one, and a little more; say whether it has the focus then."""
+        await self._tab.evaluate(self._look_at_page)
         steps = await self._tab.evaluate("(one) => lookAtPage.stepsTo(one)", wanted)
         backwards, count = "Shift+Tab" if steps < 0 else "Tab", abs(steps)
         for _ in range(count):
