@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from math import isfinite
@@ -61,6 +61,8 @@ class Format(StrEnum):
     SINT8_HUNDREDTHS = "sint8.hundredths"
     """A whole number, followed by a byte with its hundredths."""
     SINT32_HUNDREDTHS = "sint32.hundredths"
+    GLUCOSE_TIME = "glucose.time"
+    """Glucose Measurement: the base time plus the offset, if there is one: the time that the meter shows."""
     TENTHS_AND_WHOLE = "tenths.whole"
     """A byte with tenths in its low 4 bits, then one with the whole number, whose highest bit means plus."""
     OPT3001 = "opt3001"
@@ -86,6 +88,38 @@ DIGITS_OF_A_SUM = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flags:
+    """A number at the beginning of a payload whose bits say which fields follow, as in the measurements of GATT."""
+
+    at: int = 0
+    """The offset of its byte."""
+    present: int | None = None
+    """The bit that says that the value is there; `None`: it always is."""
+    before: Mapping[int, int] = field(default_factory=dict)
+    """Bit -> the bytes of a field that stands before the value when this bit is set."""
+    other_unit: int | None = None
+    """The bit that says that the value is in the other unit."""
+    other_scale: float = 1.0
+    other_offset: float = 0.0
+    """The value is raw x other_scale + other_offset then."""
+
+    def applied(self, encoding: Encoding, payload: bytes) -> Encoding:
+        """Return where and how the value is in this payload.
+
+        Raises:
+            PayloadTooShort: the payload ends before the flags.
+            NotInPayload: this payload does not contain the value.
+        """
+        bits = first_bytes(payload[self.at :], 1)[0]
+        if self.present is not None and not bits >> self.present & 1:
+            raise NotInPayload("the flags of this payload say that it does not contain the value")
+        at = encoding.at + sum(size for bit, size in self.before.items() if bits >> bit & 1)
+        if self.other_unit is not None and bits >> self.other_unit & 1:
+            return replace(encoding, at=at, scale=self.other_scale, offset=self.other_offset)
+        return replace(encoding, at=at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
     """How one value is encoded in a payload."""
 
@@ -108,6 +142,8 @@ class Encoding:
     """The lowest and the highest raw number that is a value."""
     starts_with: bytes = b""
     """The first bytes of payloads that contain this value; other payloads do not."""
+    flags: Flags | None = None
+    """How the flags of the payload move this value; `None` where it is always at its place."""
 
 
 def decode(encoding: Encoding, payload: bytes) -> Value:
@@ -119,6 +155,8 @@ def decode(encoding: Encoding, payload: bytes) -> Value:
     """
     if not payload.startswith(encoding.starts_with):
         raise NotInPayload(f"it does not begin with {encoding.starts_with.hex()}")
+    if encoding.flags is not None:
+        encoding = encoding.flags.applied(encoding, payload)
     raw = _raw(encoding, payload[encoding.at :])
     if raw is None or isinstance(raw, str | bool):
         return raw
@@ -238,6 +276,7 @@ _SPECIAL: Mapping[Format, Callable[[bytes], Value]] = {
     Format.RR_INTERVAL: special_formats.rr_interval,
     Format.SINT8_HUNDREDTHS: partial(special_formats.hundredths, whole_bytes=1),
     Format.SINT32_HUNDREDTHS: partial(special_formats.hundredths, whole_bytes=4),
+    Format.GLUCOSE_TIME: special_formats.glucose_time,
     Format.TENTHS_AND_WHOLE: special_formats.tenths_and_whole,
     Format.OPT3001: special_formats.opt3001,
 }

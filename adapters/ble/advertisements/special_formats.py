@@ -5,7 +5,7 @@ Decimal floats are the SFLOAT and FLOAT of IEEE 11073-20601; GATT calls them med
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import floor, log10
 from typing import NamedTuple
 
@@ -87,6 +87,28 @@ def date_time(part: bytes) -> str | None:
     try:
         return datetime(int.from_bytes(raw[:2], "little"), *raw[2:7]).isoformat()  # noqa: DTZ001 - the device sends no time zone
     except ValueError:
+        return None
+
+
+_OVERRUN, _UNDERRUN = 0x7FFF, -0x8000
+"""The offsets of a glucose meter that say that the true one is too large for its two bytes."""
+
+
+def glucose_time(payload: bytes) -> str | None:
+    """Return the time of a Glucose Measurement (0x2A18): base time at byte 3, then minutes of offset if the flags announce them.
+
+    `None`: the base time is unknown, or the offset does not fit into its two bytes.
+    """
+    flags = first_bytes(payload, 10)[0]
+    base = date_time(payload[3:])
+    if base is None or not flags & 0x01:
+        return base
+    minutes = int.from_bytes(first_bytes(payload[10:], 2), "little", signed=True)
+    if minutes in {_OVERRUN, _UNDERRUN}:
+        return None
+    try:
+        return (datetime.fromisoformat(base) + timedelta(minutes=minutes)).isoformat()
+    except OverflowError:
         return None
 
 

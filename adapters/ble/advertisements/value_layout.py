@@ -7,9 +7,46 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from adapters.ble.advertisements.formats import INTEGERS, NUMBERS, TEXTS, UNSIGNED, Encoding, Format, size_of
+from adapters.ble.advertisements.formats import INTEGERS, NUMBERS, TEXTS, UNSIGNED, Encoding, Flags, Format, size_of
 from adapters.ble.advertisements.toml_types import Bytes, FrozenTable
 from gateway.adapter import table_check
+
+
+class OtherUnit(FrozenTable):
+    """The unit in which a value is when a bit of the flags is set, converted to that of the point."""
+
+    bit: int = Field(ge=0, le=7)
+    scale: float = Field(description="the value is raw x scale + offset")
+    offset: float = 0.0
+
+    @table_check
+    def _has_a_scale(self) -> None:
+        if self.scale == 0:
+            raise ValueError("`scale` cannot be 0")
+
+
+class FlagRules(FrozenTable):
+    """The byte of flags in a payload: they say which fields follow, and in which unit."""
+
+    at: int = Field(default=0, ge=0, le=511, description="the offset of the flags")
+    present: int | None = Field(default=None, ge=0, le=7, description="the value is there when this bit is set; left out: always")
+    before: dict[Annotated[int, Field(ge=0, le=7)], Annotated[int, Field(ge=1, le=64)]] = Field(
+        default_factory=dict, description="bit -> bytes that stand before the value when it is set: `{ 1 = 7 }`"
+    )
+    other_unit: OtherUnit | None = Field(default=None, description="the value is in another unit when a bit is set")
+
+    @property
+    def flags(self) -> Flags:
+        """The rules for `formats`."""
+        other = self.other_unit or OtherUnit(bit=0, scale=1.0)
+        return Flags(
+            at=self.at,
+            present=self.present,
+            before=self.before,
+            other_unit=None if self.other_unit is None else other.bit,
+            other_scale=other.scale,
+            other_offset=other.offset,
+        )
 
 
 class ValueLayout(FrozenTable):
@@ -32,6 +69,8 @@ class ValueLayout(FrozenTable):
     )
     starts_with: Bytes = Field(default=b"", description="only payloads with these first bytes contain the value: `01ff`")
 
+    flags: FlagRules | None = Field(default=None, description="the flags in the payload that move the value or change its unit")
+
     @property
     def encoding(self) -> Encoding:
         """The encoding for `formats`."""
@@ -47,6 +86,7 @@ class ValueLayout(FrozenTable):
             not_available=self.not_available,
             valid=self.valid,
             starts_with=self.starts_with,
+            flags=None if self.flags is None else self.flags.flags,
         )
 
     @table_check
@@ -67,5 +107,7 @@ class ValueLayout(FrozenTable):
         is_scaled = self.scale != 1 or self.offset != 0
         if is_scaled and (self.values or self.bits or self.format not in NUMBERS):
             yield "`scale` and `offset` are for plain numbers, not for values, bits, texts or special formats"
+        if self.flags is not None and self.flags.other_unit is not None and self.format not in NUMBERS:
+            yield "`other_unit` is for numbers"
         if self.scale == 0:
             yield "`scale` cannot be 0"

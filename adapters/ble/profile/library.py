@@ -31,6 +31,7 @@ def _included_points(services: object, own: list[object]) -> Iterator[object]:
             message = f"{service!r} is not a standard service with points; there are {known}"
             raise Mistake(("services", index), message) from None
         yield from (point for point in points if point["metric"] not in defined)
+        defined.update(point["metric"] for point in points)
 
 
 PROFILE_FILES = ProfileFiles(Profile, _complete, folder=Path(__file__).parents[1] / "profiles")

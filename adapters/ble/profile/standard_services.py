@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -104,9 +104,27 @@ def _merged_profile(digits: tuple[str, ...]) -> Profile:
                 "section": "; ".join(service.source.section for service in services),
             },
             "connection": {"mode": "stay" if any(service.mode == "stay" for service in services) else "visit"},
-            "points": [point for service in services for point in service.points],
+            "points": list(_each_metric_once(services)),
         }
     )
+
+
+def _each_metric_once(services: Iterable[StandardService]) -> Iterator[Point]:
+    """Yield the points of services; of two with the same metric, such as the time of a measurement, the first.
+
+    The headlines are those of the first service that has some: a list has no room for those of all.
+    """
+    metrics: set[str] = set()
+    has_headlines = False
+    for service in services:
+        new = [point for point in service.points if point.metric not in metrics]
+        metrics.update(point.metric for point in new)
+        yield from map(_without_headline, new) if has_headlines else new
+        has_headlines |= any(point.headline for point in new)
+
+
+def _without_headline(point: Point) -> Point:
+    return Point.model_validate(point.model_dump(exclude_unset=True) | {"headline": False}) if point.headline else point
 
 
 @cache

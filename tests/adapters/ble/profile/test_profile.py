@@ -137,7 +137,10 @@ def test_an_error_in_a_point_is_reported_with_its_fix(said, says):
         (HEAD + POINT + POINT, "point `temperature` is there twice"),
         (HEAD + POINT.replace("ff01", "gg01"), "'gg01' is not a uuid: a uuid has 4, 8 or 32 hexadecimal digits"),
         (HEAD + POINT.replace("temperature", "status"), "a metric cannot be called 'status'"),
-        ('services = ["1234"]\n' + HEAD, "'1234' is not a standard service with points; there are 1805, 180d, 180f, 181a"),
+        (
+            'services = ["1234"]\n' + HEAD,
+            "'1234' is not a standard service with points; there are 1805, 1809, 180d, 180f, 1810, 181a, 181d",
+        ),
         ('services = ["180a"]\n' + HEAD, "'180a' is not a standard service with points"),
         ('services = "180f"\n' + HEAD + POINT, "services: has to be a list, in [ ]"),
         (HEAD + POINT + "[[match]]\n", "a match without a condition would match every device"),

@@ -9,9 +9,11 @@ from bleak.uuids import uuid16_dict
 
 from adapters.ble.advertisements.advertisement import full_uuid
 from adapters.ble.advertisements.formats import decode
+from adapters.ble.advertisements.special_formats import PayloadTooShort
 from adapters.ble.profile.device_information import information_paths, parse_information
 from adapters.ble.profile.read_plan import CharacteristicPath, plan_reads
 from adapters.ble.profile.standard_services import profile_for, profile_named, standard_information_sources, standard_services
+from gateway.metrics.vocabulary import metric_mistake
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -58,7 +60,69 @@ EXAMPLES = {
 }
 """A payload for each standard metric, and what it means by the GATT Specification Supplement."""
 
-POINTS = {point.metric: point for service in standard_services().values() for point in service.points}
+MEASUREMENTS = [
+    # Health Thermometer: published by Nordic's test; then as packed by the specification
+    (
+        "1809",
+        "06b00e00fedc070c050b321b04",
+        {"body_temperature": 37.6, "measured_at": "2012-12-05T11:50:27", "sensor_location": "finger"},
+    ),
+    ("1809", "00720100ff", {"body_temperature": 37.0}),
+    ("1809", "01da0300ff", {"body_temperature": 37.0}),
+    ("1809", "05da0300ff06", {"body_temperature": 37.0, "sensor_location": "mouth"}),
+    ("1809", "00ffff7f00", {"body_temperature": None}),
+    ("1809", "0000008000", {"body_temperature": None}),
+    ("1809", "01feff7f00", {"body_temperature": None}),
+    ("1809", "0002008000", {"body_temperature": None}),
+    ("1809", "02720100ff00000000000000", {"body_temperature": 37.0, "measured_at": None}),
+    ("1809", "049cffffff00", {"body_temperature": -10.0, "sensor_location": None}),
+    # Blood Pressure: published by Nordic's test, where the year is unknown; then as packed by the specification
+    (
+        "1810",
+        "1e8a00580078000000041114293b3c00012700",
+        {
+            "systolic_pressure": 138.0, "diastolic_pressure": 88.0, "mean_arterial_pressure": 120.0, "measured_at": None,
+            "heart_rate": 60.0, "user": 1, "body_movement": True, "cuff_too_loose": True, "irregular_pulse": True,
+            "heart_rate_range": "within", "improper_position": True,
+        },
+    ),
+    ("1810", "0078005000ff07", {"systolic_pressure": 120.0, "diastolic_pressure": 80.0, "mean_arterial_pressure": None}),
+    (
+        "1810",
+        "01a0f06ef00008",
+        {"systolic_pressure": 120.009869232672, "diastolic_pressure": 82.506785097462, "mean_arterial_pressure": None},
+    ),
+    (
+        "1810",
+        "18ff07ff07ff07ff1000",
+        {
+            "systolic_pressure": None, "diastolic_pressure": None, "mean_arterial_pressure": None, "user": None,
+            "body_movement": False, "cuff_too_loose": False, "irregular_pulse": False, "heart_rate_range": "below",
+            "improper_position": False,
+        },
+    ),
+    # Weight Scale: the bytes of bluetooth-sig-python's tests
+    ("181d", "00b036", {"weight": 70.0}),
+    ("181d", "01543d", {"weight": 71.21400209}),
+    ("181d", "02b036e7070c190e1e2d", {"weight": 70.0, "measured_at": "2023-12-25T14:30:45"}),
+    ("181d", "0cb03605f500d606", {"weight": 70.0, "user": 5, "body_mass_index": 24.5, "body_height": 1.75}),
+    (
+        "181d",
+        "0f543de7070c190e1e2dfff500b102",
+        {
+            "weight": 71.21400209, "measured_at": "2023-12-25T14:30:45", "user": None, "body_mass_index": 24.5,
+            "body_height": 1.75006,
+        },
+    ),
+    ("181d", "00ffff", {"weight": None}),
+]  # fmt: skip
+"""Measurements whose flags say what they contain, and their readings: the service, its bytes, and what is told."""
+
+MEASURED = {service for service, _, _ in MEASUREMENTS}
+
+POINTS = {
+    point.metric: point for service in standard_services().values() for point in service.points if service.digits not in MEASURED
+}
 
 
 @pytest.mark.parametrize("metric", sorted(POINTS))
@@ -67,6 +131,50 @@ def test_each_standard_metric_is_decoded_as_in_the_supplement(metric):
     told = decode(POINTS[metric].decoded_by, bytes.fromhex(digits))
     assert told == value
     assert type(told) is type(value)
+
+
+def measured_by(service, payload):
+    """Return what a device tells that has this service alone, whose characteristic is indicated."""
+    characteristic = standard_services()[full_uuid(service)].points[0].characteristic
+    table = {full_uuid(service): {characteristic: frozenset({"indicate"})}}
+    profile = profile_for(table)
+    assert profile is not None
+    (reader,) = plan_reads(profile, profile.intervals, table).subscriptions
+    return {reading.metric.name: reading.value for reading in reader.decode(payload, "child", AT)}
+
+
+@pytest.mark.parametrize(("service", "digits", "told"), MEASUREMENTS)
+def test_a_measurement_has_the_readings_that_its_flags_announce_and_no_other(service, digits, told):
+    assert measured_by(service, bytes.fromhex(digits)) == told
+
+
+@pytest.mark.parametrize(("service", "digits", "told"), MEASUREMENTS)
+def test_a_measurement_that_is_cut_has_the_readings_before_the_cut(service, digits, told):
+    payload = bytes.fromhex(digits)
+    for length in range(len(payload)):
+        try:
+            rest = measured_by(service, payload[:length])
+        except PayloadTooShort:
+            rest = {}
+        assert rest.items() <= told.items()
+
+
+def test_the_measurements_have_every_metric_of_their_services():
+    for service in MEASURED:
+        metrics = {metric for digits, _, told in MEASUREMENTS if digits == service for metric in told}
+        assert metrics == {point.metric for point in standard_services()[full_uuid(service)].points}
+
+
+def test_of_two_services_with_the_same_metric_the_one_with_the_lower_rank_tells_it():
+    profile = profile_for(map(full_uuid, ("1809", "1810", "180d")))
+    assert profile is not None
+    places = {point.metric: point.characteristic[4:8] for point in profile.points}
+    assert (places["measured_at"], places["heart_rate"], places["sensor_location"]) == ("2a35", "2a35", "2a1c")
+    assert [point.metric for point in profile.points if point.measured.headline] == ["systolic_pressure", "diastolic_pressure"]
+
+
+def test_a_device_with_every_standard_service_has_a_profile():
+    assert profile_for(standard_services()) is not None
 
 
 def test_there_is_an_example_for_every_standard_metric_and_no_other():
@@ -105,6 +213,12 @@ def test_services_and_characteristics_are_those_of_the_assigned_numbers(service)
     } <= names.keys()
     assert all(point.optional for point in service.points)
     assert service.source.checked_against
+
+
+@pytest.mark.parametrize("service", sorted(standard_services()))
+def test_the_metrics_of_standard_services_are_of_the_vocabulary(service):
+    metrics = [point.measured for point in standard_services()[service].points]
+    assert [told for one in metrics if (told := metric_mistake(one.name, one.unit, is_number=False))] == []
 
 
 def test_a_device_gets_a_profile_of_its_services_named_by_them_and_what_is_special_leads():
