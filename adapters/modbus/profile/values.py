@@ -207,16 +207,22 @@ def _enumerated(number: Convert, values: Mapping[int, str]) -> Convert:
 
 
 def _scaled(number: Convert, scale: float, offset: float) -> Convert:
-    """Return the raw number x scale + offset."""
+    """Return the raw number x scale + offset.
+
+    Before a division, the offset is added as steps of the raw number where it is a whole number of them: (1412 - 1000) / 10 is
+    41.2, and 1412 / 10 - 100 is 41.19999999999999.
+    """
     parts = divisor(scale)
+    steps = int(offset * parts) if float(offset * parts).is_integer() else 0
+    rest = 0.0 if steps else offset
     factor = int(scale) if float(scale).is_integer() else scale
 
     def convert(raw: Raw) -> float | None:
         value = number(raw)
         if value is None:
             return None
-        scaled: float = value / parts if parts else value * factor
-        return scaled + offset if offset else scaled
+        scaled: float = (value + steps) / parts if parts else value * factor
+        return scaled + rest if rest else scaled
 
     return convert
 

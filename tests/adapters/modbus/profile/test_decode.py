@@ -131,6 +131,12 @@ def test_an_offset_is_added_after_scaling():
     assert values([placed(encoding, 0)], struct.pack(">H", 655)) == [25.5]
 
 
+@pytest.mark.parametrize(("raw", "value"), [(1412, 41.2), (1007, 0.7), (965, -3.5), (0, -100.0)])
+def test_an_offset_adds_no_digits_of_a_binary_fraction(raw, value):
+    encoding = Encoding(type=ValueType.UINT16, scale=0.1, offset=-100)
+    assert values([placed(encoding, 0)], struct.pack(">H", raw)) == [value]
+
+
 @pytest.mark.parametrize("bits", [0x7FC00000, 0x7F800000, 0xFF800000, 0xFFFFFFFF])
 def test_a_float_that_is_no_number_is_no_value(bits):
     assert values([placed(Encoding(type=ValueType.FLOAT32, words=2), 0)], bits.to_bytes(4)) == [None]
