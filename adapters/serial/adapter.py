@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Self
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from adapters.serial.bus_facts import facts_of
 from adapters.serial.device_search import DeviceSearch
@@ -19,6 +19,7 @@ from adapters.serial.framing.frames import Frame
 from adapters.serial.port.open_errors import lost
 from adapters.serial.port.port import Port
 from adapters.serial.profile.commands import PreparedCommand, prepare_command
+from adapters.serial.profile.conversation_settings import Credentials
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, QueryAnswer, Request
 from adapters.serial.profile.setting_writes import prepare_settings
@@ -466,12 +467,12 @@ class SerialAdapter(Adapter[SerialSettings]):
 
     def _active_on(self, port: Port) -> ActiveProtocol:
         return ActiveProtocol(
-            port, self._on_unsolicited, self._password_for, self._login_knowledge, self._search.keys_for, self._frames
+            port, self._on_unsolicited, self._credentials_for, self._login_knowledge, self._search.keys_for, self._frames
         )
 
-    def _password_for(self, profile: Profile) -> SecretStr | None:
+    def _credentials_for(self, profile: Profile) -> Credentials:
         device = self._configured_as(profile)
-        return None if device is None else password_of(device)
+        return Credentials() if device is None else Credentials(device.user, password_of(device))
 
     def _configured_as(self, profile: Profile) -> ConfiguredDevice | None:
         return next((one for one in self._configured if one.profile == profile.name), None)

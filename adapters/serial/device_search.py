@@ -17,6 +17,7 @@ from adapters.serial.discovery.incomplete_identity import IncompleteIdentities
 from adapters.serial.discovery.probing import ProbeResult, ProbeStep, ProtocolProbe
 from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.port.line_settings import LineSettings
+from adapters.serial.port.selection import is_plain_tcp, tcp_port_of, url_scheme
 from adapters.serial.profile.profile import Profile
 from adapters.serial.session.active_protocol import ActiveProtocol
 from adapters.serial.session.answer_causes import unanswered
@@ -357,4 +358,17 @@ class DeviceSearch:
     def _candidates(self) -> Sequence[Profile]:
         """The profiles that an unknown device on this port may have."""
         allowed = self._rule.profiles
-        return [profile for name, profile in self._library.items() if profile.match and (not allowed or name in allowed)]
+        known = [profile for name, profile in self._library.items() if profile.match and (not allowed or name in allowed)]
+        return known if allowed else profiles_for(self._rule.port, known)
+
+
+def profiles_for(port: str, profiles: Sequence[Profile]) -> Sequence[Profile]:
+    """Return those of these profiles that an unknown device on a port may have.
+
+    A device with a network port of its own listens at the TCP port of its protocol: where profiles have this one, only those are
+    tried. Protocols that are not spoken on serial lines are not tried there.
+    """
+    if not is_plain_tcp(port):
+        return [profile for profile in profiles if not profile.only_tcp]
+    tcp_port = tcp_port_of(port) if url_scheme(port) == "tcp" else None
+    return [profile for profile in profiles if tcp_port is not None and profile.tcp_port == tcp_port] or profiles

@@ -8,6 +8,7 @@
         "usb:0403:6001:A10K3X9Q",                                                   # or by its USB adapter
         { port = "tcp://192.168.1.40:4352", name = "projector", profiles = ["pjlink"] },
         "socket://192.168.1.41:4001",                                               # behind a device server
+        { port = "tcp://192.168.1.42", name = "screen", profiles = ["sony-bravia"] },  # at the usual port of such devices
         { port = "/dev/ttyS0", line = "9600 8N1", probe = false },                  # only listened to
     ]
     exclude = ["usb:10c4:ea60"]
@@ -60,7 +61,8 @@ class PortRule(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     port: WrittenPort = Field(
-        description='path or pattern, "usb:0403:6001:A10K3X9Q", "tcp://host:port", "socket://host:port", '
+        description='path or pattern, "usb:0403:6001:A10K3X9Q", "tcp://host:port" (or "tcp://host", where the profile of '
+        'the device has a usual TCP port), "socket://host:port", '
         '"rfc2217://host:port", or "*"'
     )
     name: DisplayName = Field(
@@ -84,6 +86,7 @@ class ConfiguredDevice(BaseModel):
     profile: str = Field(description="name of its profile")
     address: str = Field(default="", description="its address on the line, if the protocol has addresses")
     name: DisplayName = Field(default="", description="name of the device")
+    user: str = Field(default="", description="user of the log-in; left out: the one that such devices come with")
     password: SecretStr | None = Field(
         default=None, description="password of the log-in: a secret, better given as password_file"
     )
@@ -121,6 +124,22 @@ class SerialSettings(ProfileSettings[Profile]):
         "authentication_key }",
     )
 
+    def model_post_init(self, context: object, /) -> None:
+        """Complete each `tcp://host` with the TCP port of the profile that its device is said to have."""
+        super().model_post_init(context)
+        whole = {rule.port: f"{rule.port}:{tcp_port}" for rule in self.ports if (tcp_port := self._missing_tcp_port(rule))}
+        ports = tuple(rule.model_copy(update={"port": whole.get(rule.port, rule.port)}) for rule in self.ports)
+        devices = tuple(one.model_copy(update={"port": whole.get(one.port, one.port)}) for one in self.devices)
+        self.__dict__.update(ports=ports, devices=devices)  # the settings are frozen for all others
+
+    def _missing_tcp_port(self, rule: PortRule) -> int | None:
+        """Return the TCP port that a rule leaves out, if all profiles that it may mean have the same one."""
+        if not PortSelector(rule.port).lacks_tcp_port:
+            return None
+        names = {device.profile for device in self.devices_on(rule.name, rule.port)} or set(rule.profiles)
+        known = {profile.tcp_port for name in names if (profile := self.find_profile(name)) is not None}
+        return known.pop() if len(known) == 1 else None
+
     def claims(self) -> Mapping[str, tuple[str, int]]:
         """Return every port that this entry names individually; conflicts of patterns are detected when a port is opened."""
         definite = ((index, rule) for index, rule in enumerate(self.ports) if PortSelector(rule.port).is_definite)
@@ -143,6 +162,7 @@ class SerialSettings(ProfileSettings[Profile]):
     def mistakes(self) -> Iterator[SettingMistake]:
         """Yield ports that are there twice, devices of no port or no profile, and keys and passwords that cannot be used."""
         yield from super().mistakes()
+        yield from self._missing_tcp_ports()
         yield from self._mistaken_ports()
         for index, device in enumerate(self.devices):
             location = ("devices", index)
@@ -157,6 +177,16 @@ class SerialSettings(ProfileSettings[Profile]):
         for index, rule in enumerate(self.ports):
             if rule.line is not None:
                 yield from unusual_speed(rule.line.baudrate, ("ports", index, "line"))
+
+    def _missing_tcp_ports(self) -> Iterator[SettingMistake]:
+        for index, rule in enumerate(self.ports):
+            if PortSelector(rule.port).lacks_tcp_port:
+                wrong = f"{rule.port} does not say at which TCP port its device listens"
+                right = f"Write {rule.port}:PORT, or name a profile that has a usual TCP port in `devices` or in `profiles`"
+                yield SettingMistake(("ports", index, "port"), wrong, right)
+        for index, port in enumerate(self.exclude):
+            if PortSelector(port).lacks_tcp_port:
+                yield SettingMistake(("exclude", index), f"{port} excludes nothing without a TCP port", f"Write {port}:PORT")
 
     def _mistaken_ports(self) -> Iterator[SettingMistake]:
         names: set[str] = set()

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from gateway.adapter import checked_host_name
 
@@ -99,7 +99,7 @@ class PortSelector:
     """Selects the ports that a config entry names.
 
     Written as a path or a pattern (`/dev/serial/by-id/usb-FTDI*`), a URL, `usb:0403:6001` with or without a serial number
-    (`usb:0403:6001:A10K*`), or `*` for every port that the operating system lists.
+    (`usb:0403:6001:A10K*`), or `*` for every port that the operating system lists. `tcp://host` may lack its TCP port.
     """
 
     written: str
@@ -130,6 +130,11 @@ class PortSelector:
         return url_scheme(self.written) is not None
 
     @property
+    def lacks_tcp_port(self) -> bool:
+        """Whether it names a device on the network without its TCP port: `tcp://host`."""
+        return self.is_url and tcp_port_of(self.written) is None
+
+    @property
     def pattern(self) -> str | None:
         """The path or pattern of paths; `None` for a URL, a USB ID or `*`."""
         return self.written if self.written.startswith("/") else None
@@ -156,6 +161,11 @@ def url_scheme(address: str) -> str | None:
     """Return `tcp` of `tcp://host:port`; `None` for a path."""
     kind, separator, _ = address.partition("://")
     return kind.lower() if separator else None
+
+
+def tcp_port_of(address: str) -> int | None:
+    """Return 4352 of `tcp://host:4352`; `None` for a path, and for a URL without a port."""
+    return None if url_scheme(address) is None else urlsplit(address).port
 
 
 def is_plain_tcp(address: str) -> bool:
@@ -238,9 +248,14 @@ def _check_url(text: str, kind: str) -> None:
         raise ValueError(f"a device server takes no user and no password here: write {kind}://host:port")
     try:
         parts = urlsplit(text)
-        is_complete = bool(parts.hostname) and parts.port is not None
+        is_complete = bool(parts.hostname) and (parts.port is not None or _is_only_host(parts, text))
     except ValueError:
         is_complete = False
     if not is_complete:
         raise ValueError(f"{text!r} does not name a device server: write {kind}://host:port")
     checked_host_name(parts.hostname or "")
+
+
+def _is_only_host(parts: SplitResult, text: str) -> bool:
+    """Return whether a URL is `tcp://host` without a TCP port, which the profile of the device may give."""
+    return parts.scheme == "tcp" and text.partition("://")[2] == parts.netloc and not parts.netloc.endswith(":")

@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydantic import SecretStr
+
+
+class Credentials(NamedTuple):
+    """What the config gives for the log-in to one device."""
+
+    user: str = ""
+    """Empty: the one of the profile."""
+    password: SecretStr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +26,8 @@ class LoginStep:
     """The text to send, including its line end; one byte per character up to ÿ."""
     is_password_missing: bool = False
     """Whether it contains a password that the config does not give."""
+    is_user_missing: bool = False
+    """Whether it contains a user that neither the config nor the profile gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

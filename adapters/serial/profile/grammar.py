@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from adapters.serial.framing.notation import ProfileTable, TextBytes
-from adapters.serial.profile.conversation_settings import ConversationSettings, LoginStep
+from adapters.serial.profile.conversation_settings import ConversationSettings, Credentials, LoginStep
 from adapters.serial.profile.points import Parameter, PlainValue, Point
 from gateway.adapter import CommandTexts, SettingName, table_check
 
@@ -21,6 +21,9 @@ Identifier: TypeAlias = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 LOGIN_FIELD = "{password}"
 """Placeholder in a log-in step for the password of the config."""
+
+USER_FIELD = "{user}"
+"""Placeholder in a log-in step for the user of the config, else of the profile."""
 
 
 def _as_tuple(written: object) -> object:
@@ -39,7 +42,9 @@ class LoginRule(ProfileTable):
     """One step of a log-in: the prompt to wait for, and the text to send."""
 
     expect: TextBytes = Field(min_length=1, description="the prompt of the device, or the end of it: `Password:`")
-    send: str = Field(description="text to send, including its line end; `{password}` is replaced by that of the config")
+    send: str = Field(
+        description="text to send, including its line end; `{user}` and `{password}` are replaced by those of the config"
+    )
 
 
 class DigestRule(ProfileTable):
@@ -66,6 +71,7 @@ class ConversationRules(ProfileTable):
     echo: bool | None = Field(default=None, description="whether sent bytes are echoed; left out: it is detected")
     prompt: TextBytes = Field(default=b"", description="the prompt of a device that is ready for a request: `>`")
     login: tuple[LoginRule, ...] = ()
+    user: str = Field(default="", description="user of the log-in where the config names none: the one of the factory")
     digest: DigestRule | None = Field(default=None, description="a log-in by a hash of the password before the first request")
     wake: TextBytes = Field(default=b"\r", description="bytes that make the device ask for the log-in again")
     login_refused: TextBytes = Field(default=b"", description="the device's text for a wrong password")
@@ -75,9 +81,10 @@ class ConversationRules(ProfileTable):
         """The texts after which the device waits for input: that of a command, and those of its log-in."""
         return (*((self.prompt,) if self.prompt else ()), *(step.expect for step in self.login))
 
-    def conversation_settings(self, password: SecretStr | None = None) -> ConversationSettings:
-        """Return the settings of a conversation, with the password inserted."""
-        secret = "" if password is None else password.get_secret_value()
+    def conversation_settings(self, credentials: Credentials | None = None) -> ConversationSettings:
+        """Return the settings of a conversation, with user and password inserted."""
+        user, password = credentials or Credentials()
+        user, secret = user or self.user, "" if password is None else password.get_secret_value()
         return ConversationSettings(
             echo=self.echo,
             prompt=self.prompt,
@@ -86,14 +93,20 @@ class ConversationRules(ProfileTable):
             login=tuple(
                 LoginStep(
                     step.expect,
-                    SecretStr(step.send.replace(LOGIN_FIELD, secret)),
+                    SecretStr(_inserted(step.send, {USER_FIELD: user, LOGIN_FIELD: secret})),
                     is_password_missing=password is None and LOGIN_FIELD in step.send,
+                    is_user_missing=not user and USER_FIELD in step.send,
                 )
                 for step in self.login
             ),
             wake=self.wake,
             login_refused=self.login_refused,
         )
+
+
+def _inserted(written: str, texts: Mapping[str, str]) -> str:
+    """Return a text with these texts in the place of the placeholders; what is inserted is not looked at again."""
+    return re.sub("|".join(map(re.escape, texts)), lambda found: texts[found[0]], written)
 
 
 class Addresses(ProfileTable):

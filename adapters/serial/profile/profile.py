@@ -57,6 +57,13 @@ class Profile(DeviceProfile):
     sub_model: str | None = None
     line: LineSettingsInput = LineSettings()
     other_lines: tuple[LineSettingsInput, ...] = Field(default=(), description="further line settings that such devices may have")
+    tcp_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65535,
+        description="TCP port on which such devices speak the protocol of the profile, unless a person has changed it",
+    )
+    only_tcp: bool = Field(default=False, description="true: the protocol is not spoken on serial lines, and is not tried there")
     framing: Framing
     ends_with: TextBytes | None = Field(
         default=None, description="end of a request, if requests are not framed like answers; empty: no end mark"
@@ -183,6 +190,11 @@ class Profile(DeviceProfile):
     def template(self, written: str) -> Template:
         """Return the parsed template of a text in the profile."""
         return self._templates[written]
+
+    @table_check
+    def _has_a_tcp_port(self) -> None:
+        if self.only_tcp and self.tcp_port is None:
+            raise ValueError("a protocol that is `only_tcp` needs its `tcp_port`")
 
     @table_check
     def _has_points(self) -> None:

@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
-from pydantic import SecretStr
-
 from adapters.serial.discovery.probing import ProbeStep
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.frames import Frame
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port
+from adapters.serial.profile.conversation_settings import Credentials
 from adapters.serial.profile.digest import Digest
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, KeysFor, without_keys
@@ -32,7 +31,7 @@ class ActiveProtocol:
     Args:
         port: the open port.
         on_unsolicited: is called with every frame that answers no request, and the protocol that decodes it.
-        password_for: returns the password for a device with this profile, `None` if there is none.
+        credentials_for: returns what the config gives for the log-in to a device with this profile.
         logins: what is known about log-ins by digest, by profile; it outlives the connection.
         keys_for: returns the decryption keys for a device with this profile, `None` if there are none.
     """
@@ -41,7 +40,7 @@ class ActiveProtocol:
         self,
         port: Port,
         on_unsolicited: OnUnsolicited,
-        password_for: Callable[[Profile], SecretStr | None],
+        credentials_for: Callable[[Profile], Credentials],
         logins: Callable[[Profile], LoginKnowledge] = lambda profile: LoginKnowledge(),
         keys_for: KeysFor = without_keys,
         frames: RecentFrames | None = None,
@@ -53,7 +52,7 @@ class ActiveProtocol:
         self.line: LineSettings | None = port.line
         self._port = port
         self._on_unsolicited = on_unsolicited
-        self._password_for = password_for
+        self._credentials_for = credentials_for
         self._logins = logins
         self._keys_for = keys_for
         self._frames = frames if frames is not None else RecentFrames()
@@ -76,7 +75,7 @@ class ActiveProtocol:
         self._conversation = conversation = Conversation(
             self._port,
             framer_for(profile.framing, character_seconds=line.character_seconds, starts_mid_frame=not profile.intervals),
-            profile.talk.conversation_settings(self._password_for(profile)),
+            profile.talk.conversation_settings(self._credentials_for(profile)),
             character_seconds=line.character_seconds,
             on_unsolicited=lambda frame: self._on_unsolicited(protocol, frame),
             digest=self._digest_login(profile),
@@ -110,7 +109,7 @@ class ActiveProtocol:
         if profile is None or profile.talk.digest is None:
             return None
         if profile.name not in self._digests:
-            password, knowledge = self._password_for(profile), self._logins(profile)
+            password, knowledge = self._credentials_for(profile).password, self._logins(profile)
             self._digests[profile.name] = DigestLogin(self._port, Digest(profile), password, knowledge)
         return self._digests[profile.name]
 

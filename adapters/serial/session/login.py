@@ -108,10 +108,9 @@ class Login:
                 f"log-in: `{escaped_text(step.expect)}` did not come within {seconds_text(self._seconds)}", cause=Cause.NO_ANSWER
             )
         self._received.clear()
-        if step.is_password_missing:
-            raise DeviceUnreachable(
-                "log-in: it needs a password: name a `password_file` for it in `devices` of this entry", cause=Cause.LOGIN_REFUSED
-            )
+        if step.is_password_missing or step.is_user_missing:
+            missing = "a password: name a `password_file`" if step.is_password_missing else "a user: name the `user`"
+            raise DeviceUnreachable(f"log-in: it needs {missing} for it in `devices` of this entry", cause=Cause.LOGIN_REFUSED)
         await self._port.write(_secret_bytes(step))
 
     async def _check_accepted(self) -> None:

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from adapters.serial import SerialAdapter
+from adapters.serial.device_search import profiles_for
 from adapters.serial.discovery.probing import ProbeStep
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.library import PROFILE_FILES
@@ -461,6 +462,62 @@ def test_the_speed_of_a_device_server_is_set_there():
     settings = {"type": "serial", "name": "rack", "ports": ["socket://192.168.1.40:4001"]}
     facts = SerialAdapter(SerialAdapter.settings_model.model_validate(settings)).bus_facts()
     assert ("speed", "set on the device server") in [(one.name, one.value) for one in facts]
+
+
+def entry_with(**settings):
+    return SerialAdapter.settings_model.model_validate({"type": "serial", "name": "rack", **settings})
+
+
+def test_a_device_is_named_by_its_host_alone_where_its_profile_has_the_usual_tcp_port():
+    hall = {"port": "tcp://192.168.1.40", "name": "hall"}
+    by_device = entry_with(ports=["tcp://192.168.1.40"], devices=[{"port": "tcp://192.168.1.40", "profile": "pjlink"}])
+    by_name = entry_with(ports=[hall], devices=[{"port": "hall", "profile": "pjlink"}])
+    by_rule = entry_with(ports=[{**hall, "profiles": ["pjlink"]}])
+    for entry in (by_device, by_name, by_rule):
+        assert [rule.port for rule in entry.ports] == ["tcp://192.168.1.40:4352"]
+        assert list(entry.claims()) == ["host 192.168.1.40 port 4352"]
+    assert by_device.devices[0].port == "tcp://192.168.1.40:4352"
+    assert by_device.devices_on("tcp://192.168.1.40:4352") == by_device.devices
+    assert entry_with(ports=[{"port": "tcp://[fe80::1]", "profiles": ["pjlink"]}]).ports[0].port == "tcp://[fe80::1]:4352"
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"port": "tcp://192.168.1.40"},
+        {"port": "tcp://192.168.1.40", "profiles": ["pjlink", "sony-bravia"]},
+        {"port": "tcp://192.168.1.40", "profiles": ["mt-sics"]},
+    ],
+)
+def test_a_host_alone_is_refused_where_its_tcp_port_is_not_known(rule):
+    with pytest.raises(ValueError, match="does not say at which TCP port its device listens"):
+        entry_with(ports=[rule])
+
+
+def test_only_a_device_with_a_network_port_of_its_own_may_lack_the_tcp_port():
+    for port in ("socket://192.168.1.40", "rfc2217://192.168.1.40", "tcp://192.168.1.40:", "tcp://192.168.1.40/x"):
+        with pytest.raises(ValueError, match="does not name a device server"):
+            entry_with(ports=[{"port": port, "profiles": ["pjlink"]}])
+    with pytest.raises(ValueError, match="excludes nothing without a TCP port"):
+        entry_with(ports=["*"], exclude=["tcp://192.168.1.40"])
+
+
+def test_only_protocols_that_may_be_spoken_on_a_port_are_tried_there():
+    profiles = list(PROFILE_FILES.load().values())
+    at = {port: {profile.name for profile in profiles_for(port, profiles)} for port in PORTS_OF_UNKNOWN_DEVICES}
+    assert "pjlink" not in at["/dev/ttyUSB0"] | at["rfc2217://10.0.0.1:4001"]
+    assert "mt-sics" in at["/dev/ttyUSB0"] & at["rfc2217://10.0.0.1:4001"]
+    assert at["tcp://10.0.0.1:4352"] == {"pjlink"}
+    assert at["socket://10.0.0.1:4352"] == at["tcp://10.0.0.1:4999"] == {profile.name for profile in profiles}
+
+
+PORTS_OF_UNKNOWN_DEVICES = (
+    "/dev/ttyUSB0",
+    "rfc2217://10.0.0.1:4001",
+    "tcp://10.0.0.1:4352",
+    "socket://10.0.0.1:4352",
+    "tcp://10.0.0.1:4999",
+)
 
 
 def test_a_device_by_tcp_has_no_line_settings():

@@ -95,7 +95,7 @@ def test_a_selector_matches_the_ports_that_it_names(written, met):
 
 
 @pytest.mark.parametrize(
-    "written", ["ttyUSB0", "usb:123", "usb:0403:60", "loop://", "socket://host", "tcp://host", "rfc2217://:99", "", "COM3"]
+    "written", ["ttyUSB0", "usb:123", "usb:0403:60", "loop://", "socket://host", "tcp://host:", "rfc2217://:99", "", "COM3"]
 )
 def test_an_invalid_selector_is_an_error_that_says_how_to_write_one(written):
     with pytest.raises(ValueError, match="write"):

@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.serial.port.line_settings import LineSettings
+from adapters.serial.profile.conversation_settings import Credentials
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.protocol import DeviceProtocol, plausible_serial_number
 from gateway.adapter import ProfileError, Reduce
@@ -151,9 +152,28 @@ def test_a_metric_has_the_unit_that_the_device_sends():
 def test_a_log_in_hides_its_password():
     text = HEAD + SOURCE + '[talk]\nlogin = [{ expect = "Password:", send = "{password}\\r" }]\n' + QUERY + POINT
     talk = parsed(text).talk
-    settings = talk.conversation_settings(SecretStr("s3cret"))
+    settings = talk.conversation_settings(Credentials(password=SecretStr("s3cret")))
     assert settings.login[0].send.get_secret_value() == "s3cret\r"
     assert "s3cret" not in repr(settings)
+
+
+STEPS = (
+    '[talk]\nuser = "factory"\nlogin = [{ expect = "User:", send = "{user}\\r" }, { expect = "Pass:", send = "{password}\\r" }]\n'
+)
+
+
+@pytest.mark.parametrize(("user", "sent"), [("", "factory\r"), ("ann", "ann\r"), ("{password}", "{password}\r")])
+def test_a_log_in_sends_the_user_of_the_config_or_else_of_the_profile(user, sent):
+    talk = parsed(HEAD + SOURCE + STEPS + QUERY + POINT).talk
+    settings = talk.conversation_settings(Credentials(user, SecretStr("s3cret")))
+    assert [step.send.get_secret_value() for step in settings.login] == [sent, "s3cret\r"]
+    assert not any(step.is_user_missing or step.is_password_missing for step in settings.login)
+
+
+def test_a_log_in_without_a_user_says_that_it_is_missing():
+    talk = parsed(HEAD + SOURCE + STEPS.replace('user = "factory"\n', "") + QUERY + POINT).talk
+    steps = talk.conversation_settings().login
+    assert [(step.is_user_missing, step.is_password_missing) for step in steps] == [(True, False), (False, True)]
 
 
 @pytest.mark.parametrize(

@@ -516,6 +516,17 @@ async def test_a_missing_password_prompt_is_reported():
         await talk.ask(b"A\r", b"A")
 
 
+@pytest.mark.parametrize(("missing", "key"), [("is_user_missing", "`user`"), ("is_password_missing", "`password_file`")])
+async def test_a_log_in_without_a_user_or_a_password_sends_nothing_and_names_the_setting(missing, key):
+    step = LoginStep(b"login: ", SecretStr("\r"), **{missing: True})
+    port = FakePort()
+    talk = begun(port, settings=ConversationSettings(echo=False, login=(step,), login_seconds=3.0))
+    soon(port.says, b"login: ")
+    with pytest.raises(DeviceUnreachable, match=f"log-in: it needs .*{key}"):
+        await talk.ask(b"A\r", b"A")
+    assert port.written == []
+
+
 async def test_received_bytes_are_not_shown_if_they_may_contain_a_secret():
     port = FakePort({**LETS_IN, b"A\r": [b"s3cret\r"]})
     talk = begun(port, settings=LOGIN)
