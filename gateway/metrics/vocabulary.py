@@ -28,7 +28,7 @@ QUALIFIERS: Final = (
 PARTS: Final = (
     *("ac", "dc", "dc_link", "pv", "grid", "load", "backup", "generator", "inverter", "string", "module", "cell", "meter"),
     *("battery", "cabinet", "heat_sink", "ambient", "transformer", "motor", "input", "output", "outdoor", "indoor", "room"),
-    *("supply", "return", "flow", "water", "surface", "probe", "board", "internal", "bypass", "load_side"),
+    *("charger", "supply", "return", "flow", "water", "surface", "probe", "board", "internal", "bypass", "load_side"),
 )
 """The parts of a device that may stand before a base: where it is measured."""
 

@@ -276,7 +276,7 @@ def test_a_folder_that_is_not_there_is_reported(tmp_path):
 def test_our_profiles_name_real_units_and_lower_case_metrics(file):
     content = tomllib.loads(file.read_text(encoding="utf-8"))
     energies = {"Wh", "kWh", "varh", "kvarh", "kVAh"}
-    known = {None, "V", "A", "W", "kW", "VA", "kVA", "var", "kvar", "Hz", "%", "°C", "s", "h", "rpm", *energies}
+    known = {None, "V", "A", "W", "kW", "VA", "kVA", "var", "kvar", "Hz", "%", "°C", "s", "h", "rpm", "Ω", "kΩ", "MΩ", *energies}
     assert {each.get("unit") for each in content["points"]} <= known
     assert all(each["metric"].replace("_", "").isalnum() and each["metric"].islower() for each in content["points"])
 
