@@ -100,7 +100,7 @@ USUAL: Final = frozenset(
         gettext_noop("Freeze"),
         gettext_noop("Frequency"),
         gettext_noop("Gas"),
-        gettext_noop("Generator active power"),
+        gettext_noop("Generator power"),
         gettext_noop("Grid power export"),
         gettext_noop("Grid power import"),
         gettext_noop("Grid power"),
