@@ -37,6 +37,7 @@ from gateway.host_names import HostName, canonical_host, checked_host_name
 from gateway.metrics.vocabulary import vocabulary
 from gateway.models import (
     UPDATE_FIRMWARE,
+    Announcement,
     Block,
     BusFact,
     ChildDevice,
@@ -56,6 +57,8 @@ from gateway.models import (
     LicenceChange,
     Metric,
     MetricRow,
+    NamedNetworks,
+    NetworkHost,
     NoParameters,
     PlannedRead,
     Progress,
@@ -112,6 +115,7 @@ __all__ = [
     "Adapter",
     "AdapterError",
     "AdapterSettings",
+    "Announcement",
     "Block",
     "BusFact",
     "BusUnavailable",
@@ -151,6 +155,8 @@ __all__ = [
     "MetricRow",
     "MetricTexts",
     "Mistake",
+    "NamedNetworks",
+    "NetworkHost",
     "NewProfile",
     "NoParameters",
     "NotOffered",
@@ -214,6 +220,7 @@ __all__ = [
 
 
 _NO_FINDINGS: tuple[Finding, ...] = ()
+_NO_HOSTS: tuple[NetworkHost, ...] = ()
 
 SettingsT = TypeVar("SettingsT", bound=AdapterSettings)
 
@@ -243,6 +250,8 @@ class Adapter(ABC, Generic[SettingsT]):
     """How many transactions the bus can carry at the same time. BLE: its connection slots; a wire: one."""
     quiet_bus_limit: ClassVar[timedelta | None] = None
     """On a bus where devices always send unprompted: after so long without any data it is closed and opened again."""
+    announced_as: ClassVar[Sequence[str]] = ()
+    """The DNS-SD service types by which its devices announce themselves, as `_modbus._tcp`; for `look_in_networks`."""
 
     def __init__(self, settings: SettingsT) -> None:
         self.settings = settings
@@ -271,6 +280,18 @@ class Adapter(ABC, Generic[SettingsT]):
             hosts: the hosts that a person allowed to be searched, as `192.168.1.20`.
         """
         return None
+
+    @classmethod
+    async def look_in_networks(cls, networks: NamedNetworks) -> AsyncIterator[NetworkHost | Progress | SearchSummary]:
+        """Search networks that a person has named for hosts that this adapter could use; read-only.
+
+        Sends to these addresses only, and takes no answer from any other. Bounds what it keeps, whatever is sent to it, and
+        leaves nothing open when it is closed early. Yields each host once, the progress, and at the end what was asked in one
+        sentence. The gateway then opens the buses of the entries and searches them by `discover`, which identifies the devices.
+        Default: it finds none.
+        """
+        for host in _NO_HOSTS:
+            yield host
 
     async def __aenter__(self) -> Self:
         """Open the bus. On failure leave nothing open and raise `BusUnavailable`."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel
 
@@ -21,7 +21,7 @@ from adapters.modbus.client.unit_ids import HOST_UNITS, RESERVED_UNIT, unit_id
 from adapters.modbus.command_execution import CommandExecution, write_sentence
 from adapters.modbus.discovery.distinct_devices import BusId, Roster, found_device
 from adapters.modbus.discovery.framing_trial import FramingTrial
-from adapters.modbus.discovery.hosts import COMMON_UNITS, listening_hosts
+from adapters.modbus.discovery.hosts import ANNOUNCED_AS, look_for_hosts
 from adapters.modbus.discovery.identify import ProbeResult, UnitProbe, run_probe
 from adapters.modbus.discovery.scan_timing import ScanTiming
 from adapters.modbus.discovery.unit_scan import UnitScan
@@ -47,6 +47,8 @@ from gateway.adapter import (
     Found,
     Licence,
     Metric,
+    NamedNetworks,
+    NetworkHost,
     PlannedRead,
     Progress,
     Reading,
@@ -70,6 +72,7 @@ class ModbusAdapter(Adapter[ModbusSettings]):
     """One TCP host or one serial line."""
 
     settings_model = ModbusSettings
+    announced_as = ANNOUNCED_AS
 
     def __init__(self, settings: ModbusSettings, bus: Bus | None = None, transport: Transport | None = None) -> None:
         super().__init__(settings)
@@ -107,10 +110,9 @@ class ModbusAdapter(Adapter[ModbusSettings]):
         return examined(settings)
 
     @classmethod
-    async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
-        """Return a configuration with the named hosts that listen on a Modbus port, and the usual unit ids."""
-        listening = await listening_hosts(hosts)
-        return {"hosts": listening, "units": COMMON_UNITS} if listening else None
+    def look_in_networks(cls, networks: NamedNetworks) -> AsyncIterator[NetworkHost | Progress | SearchSummary]:
+        """Yield the named hosts that listen on a Modbus port, each with the usual unit ids."""
+        return look_for_hosts(networks)
 
     async def __aenter__(self) -> Self:
         await self._transport.open()

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from adapters.serial.bus_facts import facts_of
 from adapters.serial.device_search import DeviceSearch
 from adapters.serial.discovery.identity import BusLocation, format_address, parse_address
+from adapters.serial.discovery.pjlink_search import ANNOUNCED_AS, search_projectors
 from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.framing.frames import Frame
 from adapters.serial.port.open_errors import lost
@@ -51,6 +52,8 @@ from gateway.adapter import (
     Found,
     Licence,
     Metric,
+    NamedNetworks,
+    NetworkHost,
     PlannedRead,
     Progress,
     Reading,
@@ -78,6 +81,7 @@ class SerialAdapter(Adapter[SerialSettings]):
     """One serial port."""
 
     settings_model = SerialSettings
+    announced_as = ANNOUNCED_AS
 
     def __init__(self, settings: SerialSettings, served: ServedPort | None = None) -> None:
         super().__init__(settings)
@@ -123,6 +127,11 @@ class SerialAdapter(Adapter[SerialSettings]):
     async def first_look(cls, hosts: Sequence[str]) -> Mapping[str, Any] | None:
         """Propose an entry that only listens, on each port that the operating system lists."""
         return await ports_to_listen_on()
+
+    @classmethod
+    def look_in_networks(cls, networks: NamedNetworks) -> AsyncIterator[NetworkHost | Progress | SearchSummary]:
+        """Yield the projectors that answer a search, each with its port."""
+        return search_projectors(networks)
 
     async def __aenter__(self) -> Self:
         found = await self._served.find()

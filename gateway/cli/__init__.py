@@ -22,6 +22,7 @@ COMMANDS = {
     "check": "Check the configuration; show each mistake with its line.",
     "doctor": "Show what keeps the gateway from working, and the fix.",
     "scan": "Search the buses for devices; read-only.",
+    "search": "Search networks for hosts that could be added; read-only.",
     "read": "Identify one device and read it once; read-only.",
     "command": "Have one device carry out one command.",
     "find-register": "Find the register behind a value on a display; read-only.",

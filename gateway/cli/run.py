@@ -19,7 +19,7 @@ from gateway.config.settings import DEFAULT_FILE, Configuration
 from gateway.errors import BeginAnew, GatewayError, SettingsError, StoreDamaged, StoreError
 from gateway.field.plugins import AdapterClass, installed, usable
 from gateway.first_start.configuration_wait import ConfigurationWait
-from gateway.first_start.first_look import parse_hosts
+from gateway.network_search.named_hosts import parse_networks
 from gateway.process_limits import set_process_limits
 from gateway.runtime.app import Gateway
 from gateway.runtime.builder import build
@@ -69,10 +69,10 @@ def run(
             run_process(_run_once(read(), read, adapters), exit_code=_exit_code)
             return
         try:
-            hosts = parse_hosts(look_in or ())
+            parse_networks(look_in or ())
         except ValueError as error:
             raise CommandFailed(f"--look-in: {error}", EXIT_WRONG) from error
-        run_process(_run(ConfigurationWait(config, read, adapters, look_in=hosts), adapters), exit_code=_exit_code)
+        run_process(_run(ConfigurationWait(config, read, adapters, look_in=look_in or ()), adapters), exit_code=_exit_code)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,14 +15,12 @@ from rich.table import Table
 from gateway.adapter import Adapter, AdapterSettings, DeviceUnreachable, Draft, Found, LineSettings, NotOffered, Progress
 from gateway.cli.buses import Entry, With, adapter_bugs_reported, entries, present_buses
 from gateway.cli.common import EXIT_FAILED, AsJson, CommandFailed, ConfigFile, err, errors_shown, load_config, out, print_json
+from gateway.cli.interrupts import EXIT_STOPPED, is_interrupted
 from gateway.cli.progress import progress_shown
 from gateway.config.settings import DEFAULT_FILE, Policy
 from gateway.errors import AdapterError, BusUnavailable
 from gateway.field.children.admission import Declined, admit
 from gateway.tasks import closed_after
-
-EXIT_STOPPED = 130
-"""The exit code of shells for Ctrl-C."""
 
 
 def scan(
@@ -80,7 +78,7 @@ def scan(
                         remarks.extend(_remarks(adapter, settings.name))
                         searches.extend(_searches(adapter, settings.name))
 
-        is_stopped = _is_interrupted(scan_all)
+        is_stopped = is_interrupted(scan_all)
     if as_json:
         print_json({"found": found, "problems": problems, "remarks": remarks, "searches": searches})
     else:
@@ -90,15 +88,6 @@ def scan(
         raise typer.Exit(EXIT_STOPPED)
     if problems:
         raise typer.Exit(EXIT_FAILED)
-
-
-def _is_interrupted(work: Callable[[], Coroutine[None, None, None]]) -> bool:
-    """Run the work, and return whether Ctrl-C stopped it."""
-    try:
-        asyncio.run(work())
-    except KeyboardInterrupt:
-        return True
-    return False
 
 
 def _detect_lines(entry: str | None, with_: Sequence[str] | None, config: Path, *, thorough: bool, as_json: bool) -> None:

@@ -141,9 +141,19 @@ def _entry(kind: str, table: Mapping[str, Any], buses: Sequence[ScannedBus], *, 
     off = "# " if not is_wanted and buses and not any(bus.devices for bus in buses) else ""
     for bus in buses:
         yield from _bus_comments(bus)
-    lines = ["[[adapter]]", f"type = {_toml(kind)}", *(f"{_key(key)} = {_toml(value)}" for key, value in table.items())]
-    yield from (off + line for line in "\n".join(lines).split("\n"))
+    yield from (off + line for line in entry_text(kind, table).split("\n"))
     yield ""
+
+
+def entry_text(kind: str, table: Mapping[str, Any]) -> str:
+    """Return the `[[adapter]]` entry with these keys in TOML.
+
+    Args:
+        kind: the type of the adapter.
+        table: the keys, without `type`.
+    """
+    lines = ["[[adapter]]", f"type = {_toml(kind)}", *(f"{_key(key)} = {_toml(value)}" for key, value in table.items())]
+    return "\n".join(lines)
 
 
 def _bus_comments(bus: ScannedBus) -> Iterator[str]:

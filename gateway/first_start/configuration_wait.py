@@ -65,7 +65,7 @@ class ConfigurationWait:
             file: the configuration file, which need not exist.
             read: reads it; raises `SettingsError` when it is wrong.
             adapters: the adapters that search for devices when there is no configuration.
-            look_in: hosts that they may search.
+            look_in: hosts and networks that they may search.
             read_every_seconds: how often the file is read again while it is wrong.
             retry_seconds: how often a start that failed with a valid configuration is tried again.
         """

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_network
 from typing import Any, Final
 
 from gateway.adapter import Adapter, AdapterSettings, Found
@@ -14,6 +13,8 @@ from gateway.config.entries import entry_from
 from gateway.errors import GatewayError
 from gateway.field.guard.guarded_adapter import waited
 from gateway.field.open_buses import list_present_buses
+from gateway.network_search.named_hosts import parse_networks
+from gateway.network_search.search import ANSWER_SECONDS, NetworkSearch, merged_entries
 from gateway.plain_text import named_error, text_of_error
 from gateway.tasks import closed_after, loop_time
 
@@ -21,8 +22,6 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 90.0
 """The longest time that one bus is searched."""
-
-MAX_HOSTS: Final = 1024
 
 
 @dataclass(slots=True)
@@ -49,11 +48,18 @@ class ScannedBus:
 class FirstLook:
     """One search of all buses. It sends nothing to devices that were not named; on serial ports it only listens."""
 
-    def __init__(self, adapters: Mapping[str, type[Adapter[Any]]], hosts: Sequence[str]) -> None:
-        """Search with these adapters, and at these hosts."""
+    def __init__(self, adapters: Mapping[str, type[Adapter[Any]]], look_in: Sequence[str]) -> None:
+        """Search with these adapters, and in these hosts and networks.
+
+        Raises:
+            ValueError: as `parse_networks`.
+        """
+        named = parse_networks(look_in)
         self._adapters = adapters
-        self._hosts = hosts
+        self._hosts = named.all
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self.network = NetworkSearch(adapters, named, answer_seconds=ANSWER_SECONDS)
+        """The search of the hosts that a person has named."""
         self.tables: dict[str, Mapping[str, Any]] = {}
         """The `[[adapter]]` entries of the search: each adapter's own keys, by its type."""
         self.buses: list[ScannedBus] = []
@@ -71,18 +77,20 @@ class FirstLook:
         """Those that listen where an adapter asks."""
         tables = (table.get("hosts", ()) for table in self.tables.values())
         hosts = (host for table in tables if isinstance(table, list | tuple) for host in table)
-        return frozenset(str(host.get("host", "")) if isinstance(host, Mapping) else str(host) for host in hosts)
+        found = frozenset(one.host.host for one in self.network.found)
+        return found | frozenset(str(host.get("host", "")) if isinstance(host, Mapping) else str(host) for host in hosts)
 
     async def run(self) -> None:
         """Search all buses at the same time."""
         self.began_at = loop_time()
         self._tasks = {kind: asyncio.create_task(self._search_with(kind, adapter)) for kind, adapter in self._adapters.items()}
+        tasks = [*self._tasks.values(), asyncio.create_task(self.network.run(on_table=self._search))]
         try:
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
         finally:
-            for task in self._tasks.values():
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self.seconds = loop_time() - self.began_at
 
     def end_search_with(self, kind: str) -> None:
@@ -99,7 +107,10 @@ class FirstLook:
             return
         if table is None:
             return
-        self.tables[kind] = table
+        await self._search(kind, table)
+
+    async def _search(self, kind: str, table: Mapping[str, Any]) -> None:
+        self.tables[kind] = merged_entries(self.tables.get(kind, {}), table)
         await search_entry(kind, table, self._adapters, add=self._add)
 
     def _add(self, scanned: ScannedBus) -> None:
@@ -150,29 +161,6 @@ async def _search_bus(adapter: Adapter[Any], settings: AdapterSettings, add: Cal
             log.info("%s: %s", adapter.bus, scanned.problem)
     finally:
         scanned.is_done, scanned.seconds = True, loop_time() - began_at
-
-
-def parse_hosts(texts: Sequence[str]) -> list[str]:
-    """Return every host in these texts: `192.168.1.20`, `192.168.1.20:1502`, a name, or a network as `192.168.1.0/24`.
-
-    Raises:
-        ValueError: a network is invalid, or there are too many hosts.
-    """
-    hosts: list[str] = []
-    for one in (part.strip() for text in texts for part in text.split(",")):
-        if "/" not in one:
-            hosts += [one] if one else []
-            continue
-        try:
-            network = ip_network(one, strict=False)
-        except ValueError as error:
-            raise ValueError(f"{one!r} is not a network: write it as 192.168.1.0/24") from error
-        if network.num_addresses > MAX_HOSTS:
-            raise ValueError(f"{one} has {network.num_addresses} addresses: name networks of at most {MAX_HOSTS}")
-        hosts += [str(address) for address in network.hosts()]
-    if len(hosts) > MAX_HOSTS:
-        raise ValueError(f"there are {len(hosts)} hosts: name at most {MAX_HOSTS}")
-    return hosts
 
 
 def _why(error: Exception) -> str:

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from gateway.adapter import Adapter
 from gateway.first_start.buses_by_hand import BusByHand, bus_from, merged_tables
-from gateway.first_start.first_look import FirstLook, ScannedBus, parse_hosts, search_entry
+from gateway.first_start.first_look import FirstLook, ScannedBus, search_entry
 from gateway.models import Found
+from gateway.network_search.named_hosts import parse_networks
 from gateway.status.setup_view import SHOWN_DEVICES, SetupBus, SetupDevice, SetupSearch
 from gateway.tasks import end_tasks
 
@@ -126,9 +127,9 @@ class SetupSearches:
         Raises:
             ValueError: they are none, or too many.
         """
-        added = parse_hosts([hosts.replace(" ", ",").replace(";", ",")])
+        added = [one for one in hosts.replace(" ", ",").replace(";", ",").split(",") if one]
         wanted = list(dict.fromkeys([*self._look_in, *added]))
-        parse_hosts(wanted)
+        parse_networks(wanted)
         self._look_in = wanted
         await _stop([self._look_task])
         self.begin()

@@ -23,6 +23,7 @@ from gateway.models.metrics import (
     Reduce,
     Value,
 )
+from gateway.models.networks import Announcement, NamedNetworks, NetworkHost
 from gateway.models.permissions import Permission
 from gateway.models.telemetry import Sample, Status
 
@@ -32,6 +33,7 @@ __all__ = [
     "NAME_LENGTH",
     "RESERVED_METRICS",
     "UPDATE_FIRMWARE",
+    "Announcement",
     "Block",
     "BusFact",
     "Checkpoint",
@@ -54,6 +56,8 @@ __all__ = [
     "LicenceChange",
     "Metric",
     "MetricRow",
+    "NamedNetworks",
+    "NetworkHost",
     "NoParameters",
     "Permission",
     "PlannedChange",

@@ -30,6 +30,8 @@ from gateway.adapter import (
     DeviceUnreachable,
     FindingState,
     Found,
+    NamedNetworks,
+    NetworkHost,
     Progress,
 )
 from gateway.command_parameters import given_parameters, validate_parameters
@@ -170,6 +172,10 @@ class AdapterContract:
         table = await type(adapter).first_look([])
         if table is not None:
             adapter.settings_model.model_validate({**table, "type": adapter.settings.type, "name": adapter.settings.type})
+
+    async def test_a_look_into_networks_finds_nothing_where_nothing_is_named(self, adapter: Adapter[Any]) -> None:
+        async with closed_after(type(adapter).look_in_networks(NamedNetworks())) as steps:
+            assert [step async for step in steps if isinstance(step, NetworkHost)] == [], "nobody has named it"
 
     async def test_commands_are_declared_also_while_the_bus_is_closed_each_name_once(self, adapter: Adapter[Any]) -> None:
         async with adapter:

@@ -60,6 +60,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "adapters/ble/radio/passive_scan.py",
         "gateway/testing/bluetooth/*",
     ),
+    "ifaddr": ("gateway/network_search/interfaces.py",),
     "jinja2": ("gateway/status/render/templates.py",),
     "markupsafe": ("gateway/status/*",),
     "polib": ("gateway/status/languages/catalogue.py",),
@@ -72,6 +73,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
     "tomlkit": ("gateway/config/toml_editing.py",),
     "typer": ("gateway/cli/*",),
     "yarl": ("gateway/cloud/http.py",),
+    "zeroconf": ("gateway/network_search/announcements.py",),
     # The standard library's own ways to a disk, a peer, another thread or another program.
     "multiprocessing": (),
     "socket": (

@@ -5,10 +5,11 @@ import asyncio
 import pytest
 
 from adapters.modbus.discovery import hosts as modbus_hosts
-from adapters.modbus.discovery.hosts import listening_hosts
+from adapters.modbus.discovery.hosts import look_for_hosts
+from gateway.adapter import Announcement, NamedNetworks, NetworkHost, SearchSummary
 from gateway.field.plugins import installed, usable
 from gateway.first_start import first_look
-from gateway.first_start.first_look import FirstLook, parse_hosts
+from gateway.first_start.first_look import FirstLook
 from gateway.testing.demo_devices import tcp_units
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
 from gateway.testing.modbus import ModbusTcpHost
@@ -77,45 +78,56 @@ async def test_a_bus_that_never_ends_is_left_after_a_while(monkeypatch):
 async def test_the_installed_adapters_look_without_a_configuration(monkeypatch):
     """Against a real Modbus host, and whatever ports and radios this machine has."""
     monkeypatch.setattr(modbus_hosts, "CONNECT_SECONDS", 30)  # a busy machine may need more than the one second of a network
+    monkeypatch.setattr(first_look, "ANSWER_SECONDS", 0.3)
     async with ModbusTcpHost(tcp_units()) as host:
         look = FirstLook(usable(installed()), [f"127.0.0.1:{host.port}", "127.0.0.1:1"])
         await asyncio.wait_for(look.run(), 60)
         (modbus,) = [seen for seen in look.buses if seen.entry == "modbus"]
         assert {found.family for found in modbus.devices.values()} == {"power-meter", "inverter", "io-module"}
         assert look.tables["modbus"] == {"hosts": [f"127.0.0.1:{host.port}"], "units": "1-16, 255"}
+        assert look.answering_hosts == {f"127.0.0.1:{host.port}"}
         assert look.tables["ble"] == {}
         assert all(rule["probe"] is False for rule in look.tables.get("serial", {}).get("ports", []))
 
 
+async def looked_for(**networks):
+    steps = [step async for step in look_for_hosts(NamedNetworks(**networks))]
+    return [step for step in steps if isinstance(step, NetworkHost)], steps[-1]
+
+
 async def test_hosts_that_do_not_listen_or_are_none_are_left_out(unused_tcp_port):
-    assert await listening_hosts([f"127.0.0.1:{unused_tcp_port}", "no host at all", "nowhere.invalid"]) == []
+    hosts = [f"127.0.0.1:{unused_tcp_port}", "no host at all", "nowhere.invalid", "127.0.0.1:99999"]
+    found, summary = await looked_for(hosts=hosts)
+    assert found == []
+    assert (summary.asked, summary.answered) == (2, 0)
+    assert "access list" in summary.advice
 
 
 async def test_a_host_on_the_port_of_modbus_over_tls_is_proposed_with_tls(monkeypatch, unused_tcp_port):
     monkeypatch.setattr(modbus_hosts, "MODBUS_PORT", unused_tcp_port)
+    monkeypatch.setattr(modbus_hosts, "CONNECT_SECONDS", 30)
     async with ModbusTcpHost([]) as host:
         monkeypatch.setattr(modbus_hosts, "TLS_PORT", host.port)
-        assert await listening_hosts(["127.0.0.1"]) == [{"host": "127.0.0.1", "tls": {}}]
+        (found,), _ = await looked_for(hosts=["127.0.0.1"])
+        assert found.entry["hosts"] == [{"host": "127.0.0.1", "tls": {}}]
+        assert found.kind == "Modbus TCP with TLS"
 
 
-def test_networks_and_hosts_are_told_apart():
-    assert parse_hosts(["192.168.1.0/30", "meter.local, 10.0.0.5:1502"]) == [
-        "192.168.1.1",
-        "192.168.1.2",
-        "meter.local",
-        "10.0.0.5:1502",
-    ]
-    assert parse_hosts(["10.0.0.7/32"]) == ["10.0.0.7"]
-    assert parse_hosts([]) == []
-
-
-@pytest.mark.parametrize(
-    ("written", "says"),
-    [("192.168.1.0/33", "is not a network"), ("10.0.0.0/8", "at most 1024"), (",".join(["h"] * 1025), "1025 hosts")],
-)
-def test_what_is_no_network_or_too_much_is_said(written, says):
-    with pytest.raises(ValueError, match=says):
-        parse_hosts([written])
+async def test_a_port_that_is_announced_counts_when_it_accepts_a_connection(monkeypatch, unused_tcp_port):
+    monkeypatch.setattr(modbus_hosts, "CONNECT_SECONDS", 30)
+    async with ModbusTcpHost([]) as host:
+        announced = [
+            Announcement(service="_modbus._tcp", name="meter", host="127.0.0.1", port=host.port),
+            Announcement(service="_mbap._tcp", name="same again", host="127.0.0.1", port=host.port),
+            Announcement(service="_modbus._tcp", name="gone", host="127.0.0.1", port=unused_tcp_port),
+            Announcement(service="_modbus._tcp", name="elsewhere", host="127.0.0.9", port=host.port),
+            Announcement(service="_http._tcp", name="page", host="127.0.0.1", port=host.port),
+        ]
+        (found,), summary = await looked_for(addresses=frozenset({"127.0.0.1"}), announcements=announced)
+        assert host.connections == 1
+    assert found.entry == {"hosts": [{"host": "127.0.0.1", "port": host.port}], "units": "1-16, 255"}
+    assert found.evidence == {f"connection to port {host.port}": "accepted"}
+    assert summary == SearchSummary(2, 1, "connected to 2 hosts on the ports of Modbus: 1 accepts a connection", summary.advice)
 
 
 async def test_a_bus_that_could_not_be_opened_in_time_says_so():

@@ -45,8 +45,8 @@ def checked_found(found: Any, known: Container[str]) -> Found:  # noqa: ANN401 -
             "name": _text(found.name, "name") or address,
             "profile": None if found.profile is None else _checked_key(found.profile, "profile"),
             **{name: _optional_text(getattr(found, name), name) for name in _OPTIONAL},
-            "evidence": _checked_answers(found.evidence, "evidence"),
-            "says": _checked_answers(found.says, "says"),
+            "evidence": checked_answers(found.evidence, "evidence"),
+            "says": checked_answers(found.says, "says"),
             "confidence": _checked_confidence(found.confidence),
             "is_generic": _checked_flag(found.is_generic),
             "needs": _optional_text(found.needs, "needs", MOST_ANSWER_CHARACTERS),
@@ -121,7 +121,7 @@ def _checked_flag(flag: Any) -> bool:  # noqa: ANN401 - as above
     return flag
 
 
-def _checked_answers(answers: Any, name: str) -> Mapping[str, str]:  # noqa: ANN401 - as above
+def checked_answers(answers: Any, name: str) -> Mapping[str, str]:  # noqa: ANN401 - as above
     """Return questions and answers as texts; the same mapping where all of it is printable and short."""
     if not issubclass(type(answers), Mapping):
         raise Unusable(f"a device whose {name} is of the type {type_name(type(answers))}")

@@ -5,7 +5,8 @@
   (NMEA 0183), with and without a fix, and so do `P1Meter` (telegrams of several countries, with connected meters, encrypted or
   not) and `TextSensor` (name=value pairs or JSON), whose sensor may fail. A `ScriptedDevice` calls functions of a test.
 - `LgDisplay` is a display of another maker, `Switcher` an Extron switcher in any verbose mode, `Console` a computer's log-in.
-- `Projector` answers PJLink, in standby, with a password, in class 1 or 2; a `DeviceServer` gives devices a TCP port.
+- `Projector` answers PJLink, in standby, with a password, in class 1 or 2; a `DeviceServer` gives devices a TCP port,
+  and a `SearchedProjector` answers the search by UDP.
 - `SerialFaults` are the faults of a device.
 """
 
@@ -22,6 +23,7 @@ from gateway.testing.serial.lg_display import LgDisplay
 from gateway.testing.serial.line import SerialLine
 from gateway.testing.serial.meter import ChannelState, MeterChannel, P1Meter
 from gateway.testing.serial.projector import Projector
+from gateway.testing.serial.searched_projector import SearchedProjector
 from gateway.testing.serial.switcher import Switcher
 from gateway.testing.serial.text_sensor import TextSensor
 
@@ -39,6 +41,7 @@ __all__ = [
     "PowerSupply",
     "Projector",
     "ScriptedDevice",
+    "SearchedProjector",
     "SerialDevice",
     "SerialFaults",
     "SerialLine",

@@ -23,9 +23,16 @@ class DeviceServer:
     Args:
         devices: the devices; each one receives everything that is sent, and greets a new connection if it does so.
         close_idle_seconds: time without a request after which it closes a connection; `None`: never.
+        host: the address to listen on.
+        port: 0 takes a free one.
+
+    Raises:
+        OSError: on entering, when the port is taken.
     """
 
-    def __init__(self, *devices: SerialDevice, close_idle_seconds: float | None = None) -> None:
+    def __init__(
+        self, *devices: SerialDevice, close_idle_seconds: float | None = None, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.devices = list(devices)
         self.max_clients: int | None = None
         """Further connections are accepted and closed at once; `None`: any number is served."""
@@ -45,15 +52,15 @@ class DeviceServer:
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._conversations: set[asyncio.Task[None]] = set()
-        self._port = 0
+        self._host, self._port = host, port
 
     @property
     def port(self) -> str:
         """The URL to open: `socket://127.0.0.1:40001`; the same after `close_connections`."""
-        return f"socket://127.0.0.1:{self._port}"
+        return f"socket://{self._host}:{self._port}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._begin_conversation, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._begin_conversation, self._host, self._port)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 

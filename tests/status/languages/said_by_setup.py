@@ -70,12 +70,7 @@ SETUP: dict[str, tuple[str, ...]] = {
         "There is no former text with which the gateway could start. Nothing was changed.",
         "This text is larger than 256 KB; a configuration is not. Nothing was saved.",
     ),
-    "gateway/first_start/first_look.py": (
-        "a bug in the adapter: {error}",
-        "there are {number} hosts: name at most {most}",
-        "{written} has {number} addresses: name networks of at most {most}",
-        "{written} is not a network: write it as 192.168.1.0/24",
-    ),
+    "gateway/first_start/first_look.py": ("a bug in the adapter: {error}",),
     "gateway/first_start/search.py": (
         "The adapter {name} is not installed.",
         "There are {number} already. Add further ones to the configuration later.",
@@ -94,6 +89,12 @@ SETUP: dict[str, tuple[str, ...]] = {
         "Enter the hardware key.",
         "Enter the model id, or choose to decide later.",
         "This is the hardware key. The model id is another one, under Model, Info.",
+    ),
+    "gateway/network_search/named_hosts.py": (
+        "there are {number} hosts: name at most {most}",
+        "{written} has {number} addresses: name networks of at most {most}",
+        "{written} is neither a host nor a network: write 192.168.1.20, meter.local or 192.168.1.0/24",
+        "{written} is not a network: write it as 192.168.1.0/24",
     ),
     "gateway/runtime/app.py": (
         "it becomes another gateway",

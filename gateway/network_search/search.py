@@ -1,0 +1,221 @@
+"""Search the named networks with every adapter that can: first what hosts announce, then what each adapter finds by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Interface
+from typing import Any, Final
+
+from gateway.adapter import Adapter, Announcement, NamedNetworks, NetworkHost, Progress, SearchSummary
+from gateway.errors import GatewayError
+from gateway.field.adapter_data.found_devices import checked_progress
+from gateway.field.adapter_data.network_hosts import checked_network_host
+from gateway.field.adapter_data.results import search_summary
+from gateway.field.adapter_data.values import Unusable
+from gateway.field.guard.guarded_adapter import GuardedIterator, call
+from gateway.network_search.announcements import browse
+from gateway.network_search.interfaces import own_interfaces
+from gateway.network_search.named_hosts import NamedHosts
+from gateway.network_search.service_types import service_types
+from gateway.plain_text import named_error, text_of_error
+from gateway.tasks import closed_after
+
+log = logging.getLogger(__name__)
+
+ANSWER_SECONDS: Final = 10.0
+"""How long answers to a broadcast are waited for: PJLink allows ten seconds."""
+
+BROWSE_SECONDS: Final = 3.0
+"""How long announcements are listened to, at most; hosts answer within half a second (RFC 6762, section 6)."""
+
+LOOK_SECONDS: Final = 90.0
+"""The longest time that one adapter looks."""
+
+NAME_SECONDS: Final = 5.0
+"""The longest time that the look-up of a name takes."""
+
+MOST_FOUND: Final = 1024
+"""The most hosts of one adapter."""
+
+MOST_STEPS: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class FoundHost:
+    """A host that an adapter found, with what it announces."""
+
+    adapter: str
+    """The type of the adapter."""
+    host: NetworkHost
+    announcements: tuple[Announcement, ...]
+
+
+class NetworkSearch:
+    """One search of what a person has named. It sends nothing to other hosts, and counts no answer of others."""
+
+    def __init__(
+        self, adapters: Mapping[str, type[Adapter[Any]]], named: NamedHosts, *, answer_seconds: float = ANSWER_SECONDS
+    ) -> None:
+        """Search with these adapters.
+
+        Args:
+            adapters: the adapter classes, by their type.
+            named: what a person has named.
+            answer_seconds: how long answers to a broadcast are waited for.
+        """
+        self._adapters = adapters
+        self._named = named
+        self._answer_seconds = answer_seconds
+        self._known_names: Mapping[str, Sequence[str]] = {}
+        self.announcements: tuple[Announcement, ...] = ()
+        """What hosts in the networks announce, of any type that was looked for."""
+        self.found: list[FoundHost] = []
+        self.problems: dict[str, str] = {}
+        """What could not be searched -> why: the type of an adapter, `DNS-SD`, or a name that nobody knows."""
+        self.summaries: dict[str, SearchSummary] = {}
+        """What each adapter asked, by its type."""
+
+    @property
+    def unused_announcements(self) -> list[Announcement]:
+        """What hosts announce that no adapter found."""
+        used = {address for one in self.found for address in self._addresses_of(one.host.host)}
+        return [one for one in self.announcements if one.host not in used]
+
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """Return the `[[adapter]]` entries that would add what was found, by the type of their adapter."""
+        tables: dict[str, dict[str, Any]] = {}
+        for one in self.found:
+            tables[one.adapter] = merged_entries(tables.get(one.adapter, {}), one.host.entry)
+        return tables
+
+    async def run(
+        self,
+        *,
+        on_table: Callable[[str, Mapping[str, Any]], Awaitable[None]],
+        on_step: Callable[[str, Progress], None] = lambda kind, progress: None,
+    ) -> None:
+        """Search, all adapters at the same time.
+
+        Args:
+            on_table: is awaited with the type of each adapter that has found something, and its entry.
+            on_step: is called with the progress of each adapter.
+        """
+        if not self._named.all:
+            return
+        await self._look_up_names()
+        interfaces = self._interfaces()
+        await self._listen_to_announcements(interfaces, on_step)
+
+        async def look_with(kind: str) -> None:
+            await self._look_with(kind, interfaces, on_step)
+            table = self.tables().get(kind)
+            if table is not None:
+                await on_table(kind, table)
+
+        tasks = [asyncio.create_task(look_with(kind)) for kind in self._adapters]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look_up_names(self) -> None:
+        names = self._named.names
+        addresses = await asyncio.gather(*map(_addresses_of_name, names))
+        self._known_names = dict(zip(names, addresses, strict=True))
+        self.problems.update((name, "nobody knows an address of this name") for name in names if not self._known_names[name])
+
+    def _interfaces(self) -> list[IPv4Interface]:
+        try:
+            return [one for one in own_interfaces() if self._named.is_faced_by(one, self._known_names)]
+        except OSError as error:
+            self.problems["interfaces"] = f"the interfaces of this machine cannot be listed: {text_of_error(error)}"
+            return []
+
+    async def _listen_to_announcements(
+        self, interfaces: Sequence[IPv4Interface], on_step: Callable[[str, Progress], None]
+    ) -> None:
+        if not interfaces:
+            return
+        types = service_types(one for kind in self._adapters.values() for one in _announced_as(kind))
+        addresses = frozenset(self._named.addresses(self._known_names))
+        on_step("DNS-SD", Progress(0, None, "listening to what hosts announce"))
+        try:
+            found = await browse(types, [str(one.ip) for one in interfaces], addresses, min(BROWSE_SECONDS, self._answer_seconds))
+        except Exception as error:  # noqa: BLE001 - the library says no type; whatever fails there costs the announcements only
+            self.problems["DNS-SD"] = f"announcements cannot be listened to: {named_error(error)}"
+            log.info("DNS-SD: %s", self.problems["DNS-SD"])
+            return
+        self.announcements = tuple(sorted(found, key=lambda one: (one.host, one.service, one.name)))
+
+    async def _look_with(self, kind: str, interfaces: Sequence[IPv4Interface], on_step: Callable[[str, Progress], None]) -> None:
+        adapter = self._adapters[kind]
+        own = frozenset(_announced_as(adapter))
+        networks = self._named.scope(
+            self._known_names,
+            [one.network for one in interfaces],
+            [one for one in self.announcements if one.service in own],
+            self._answer_seconds,
+        )
+        try:
+            steps = GuardedIterator(
+                "look_in_networks", call("look_in_networks", lambda: adapter.look_in_networks(networks)), MOST_STEPS
+            )
+            async with asyncio.timeout(LOOK_SECONDS) as limit, closed_after(steps):
+                async for step in steps:
+                    self._take(kind, step, networks, on_step)
+        except Exception as error:  # noqa: BLE001 - a third-party adapter may raise anything; its bug costs only its own search
+            if not (isinstance(error, TimeoutError) and limit.expired()):  # then what was found so far counts
+                self.problems[kind] = (
+                    text_of_error(error) if isinstance(error, GatewayError) else f"a bug in the adapter: {named_error(error)}"
+                )
+                log.info("%s: %s", kind, self.problems[kind])
+
+    def _take(self, kind: str, step: object, networks: NamedNetworks, on_step: Callable[[str, Progress], None]) -> None:
+        if type(step) is Progress:
+            on_step(kind, checked_progress(step))
+        elif type(step) is SearchSummary:
+            summary = search_summary(step)
+            if summary is not None:
+                self.summaries[kind] = summary
+        else:
+            host = checked_network_host(step, {*networks.hosts, *networks.addresses})
+            if sum(one.adapter == kind for one in self.found) >= MOST_FOUND:
+                raise Unusable(f"more than {MOST_FOUND} hosts")
+            addresses = self._addresses_of(host.host)
+            said = tuple(one for one in self.announcements if one.host in addresses)
+            self.found.append(FoundHost(kind, host, said))
+            log.info("%s: found %s at %s", kind, host.kind, host.host)
+
+    def _addresses_of(self, host: str) -> set[str]:
+        return set(NamedHosts(single=(host,)).addresses(self._known_names))
+
+
+def merged_entries(table: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one entry for what two would add: lists one behind the other, each element once; of other keys, the latter's."""
+    merged = dict(table)
+    for key, value in other.items():
+        before = merged.get(key)
+        if isinstance(value, list) and isinstance(before, list):
+            merged[key] = [*before, *(one for one in value if one not in before)]
+        else:
+            merged[key] = value
+    return merged
+
+
+async def _addresses_of_name(name: str) -> list[str]:
+    try:
+        async with asyncio.timeout(NAME_SECONDS):
+            found = await asyncio.get_running_loop().getaddrinfo(name, None)
+    except (OSError, UnicodeError, TimeoutError):
+        return []
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def _announced_as(adapter: type[Adapter[Any]]) -> Sequence[str]:
+    services = call("announced_as", lambda: list(adapter.announced_as))
+    return [one for one in services[:64] if type(one) is str]
