@@ -161,3 +161,21 @@ class IdentityKey:
         if _RANDOM_KINDS.get(raw[0] >> 6) is not AddressKind.RESOLVABLE:
             return False
         return self._encrypt.update(bytes(13) + random_part)[-3:] == hash_part
+
+
+def ccm_tag_fits(key: bytes, nonce: bytes, sent: bytes, tag: bytes) -> bool:
+    """Return whether this is the AES-CCM tag of bytes that are sent in clear text (RFC 3610).
+
+    Raises:
+        NotImplementedError: the package for the encryption is not installed.
+    """
+    try:
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESCCM
+    except ImportError as error:
+        raise NotImplementedError("keys need the package cryptography: install xyte-gateway[ble-parsers]") from error
+    try:
+        AESCCM(key, tag_length=len(tag)).decrypt(nonce, tag, sent)
+    except InvalidTag:
+        return False
+    return True

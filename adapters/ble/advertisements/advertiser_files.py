@@ -59,6 +59,9 @@ class AdvertiserSource(_FrozenTable):
     checked_against: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
         min_length=1, description="public implementations and published captures that agree, with versions"
     )
+    differences: tuple[Annotated[str, Field(min_length=3)], ...] = Field(
+        default=(), description="where they differ: who is right and why, one sentence each"
+    )
 
 
 class AdvertisementMatch(_FrozenTable):
@@ -72,6 +75,9 @@ class AdvertisementMatch(_FrozenTable):
     service_data: Uuid | None = Field(default=None, description="it contains data of this service")
     service: Uuid | None = Field(default=None, description="it contains this service")
     name: str = Field(default="", description="the beginning of its name, ignoring case")
+    sends_flags: bool = Field(
+        default=False, description="captures show that such a device sends the usual flags: a passive scan receives it by these"
+    )
 
     @model_validator(mode="after")
     def _has_a_condition(self) -> Self:
@@ -137,6 +143,11 @@ class Advertiser(_FrozenTable):
     bind_key_bytes: frozenset[int] = Field(
         default=frozenset(), description="the possible lengths of the key, for encrypted advertisements"
     )
+    hex_key_argument: str | None = Field(
+        default=None,
+        description="the argument with the key, where the parser takes it in hexadecimal digits; left out: `bindkey`, bytes",
+    )
+    always_encrypted: bool = Field(default=False, description="without the right key, there is no value")
     needs_connection: Pattern | None = Field(default=None, description="models that offer more values over a connection")
     rename: dict[str, str] = Field(default_factory=dict, description="the parser's misleading name of a value -> its name")
     not_available: dict[str, frozenset[int]] = Field(

@@ -71,6 +71,7 @@ class DeviceDecoder:
         self._clock = clock
         self._metric_names: set[str] = set()
         self._firmware: str | None = None
+        self._serial_number: str | None = None
         self._last_advertisement: Advertisement | None = None
         self._last_without_events: DecodedAdvertisement | None = None
         self.problems = 0
@@ -133,7 +134,7 @@ class DeviceDecoder:
             model=model,
             sub_model=self._sub_model(advertisement.name) or model,
             name=name,
-            serial_number=parsed.serial_number,
+            serial_number=self._last_serial_number(parsed.serial_number),
             firmware_version=self._firmware_version(parsed.firmware_version),
             hardware_version=parsed.hardware_version,
             row=_row(tuple(values)),
@@ -152,6 +153,11 @@ class DeviceDecoder:
     def _sub_model(self, name: str | None) -> str | None:
         model_names = self._advertiser.model_names
         return name if model_names is not None and name is not None and model_names.fullmatch(name) else None
+
+    def _last_serial_number(self, parsed: str | None) -> str | None:
+        """Return the last known serial number: not every advertisement contains it."""
+        self._serial_number = parsed or self._serial_number
+        return self._serial_number
 
     def _firmware_version(self, parsed: str | None) -> str | None:
         """Return the last known firmware version: not every advertisement contains it."""

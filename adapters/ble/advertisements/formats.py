@@ -65,6 +65,10 @@ class Format(StrEnum):
     """Glucose Measurement: the base time plus the offset, if there is one: the time that the meter shows."""
     TENTHS_AND_WHOLE = "tenths.whole"
     """A byte with tenths in its low 4 bits, then one with the whole number, whose highest bit means plus."""
+    ESTIMOTE_LIGHT = "estimote.light"
+    """4 bits of power of two, 4 bits of number, in 0.72 lux."""
+    ESTIMOTE_UPTIME = "estimote.uptime"
+    """2 bits of unit (seconds, minutes, hours, days) above 12 bits of number, in seconds; the two highest bits are ignored."""
     OPT3001 = "opt3001"
     """4 bits of power of two, 12 bits of number, in 0.01 lux: the result register of the sensor OPT3001."""
 
@@ -74,7 +78,6 @@ INTEGERS: Mapping[Format, tuple[int, bool]] = {
 }
 """Whole numbers: the number of bytes, and whether they have a sign."""
 
-UNSIGNED = frozenset(number for number, (_, has_sign) in INTEGERS.items() if not has_sign)
 FLOATS: Mapping[Format, str] = {Format.FLOAT32: "f", Format.FLOAT64: "d"}
 """IEEE 754 numbers, and their letters in the `struct` module."""
 MEDFLOATS: Mapping[Format, MedFloat] = {Format.MEDFLOAT16: special_formats.SFLOAT, Format.MEDFLOAT32: special_formats.FLOAT}
@@ -130,7 +133,7 @@ class Encoding:
     """The bytes of a text; to the end of the payload when `None`."""
     big_endian: bool = False
     bits: tuple[int, int] | None = None
-    """The first bit (0 is the lowest) and the number of bits, of an unsigned number."""
+    """The first bit (0 is the lowest) and the number of bits, of a whole number; in a signed format, the last one is the sign."""
     scale: float = 1.0
     offset: float = 0.0
     """The value is raw x scale + offset."""
@@ -167,6 +170,8 @@ def decode(encoding: Encoding, payload: bytes) -> Value:
         raw = int(raw) >> first & (1 << length) - 1
         if length == 1 and not encoding.values:
             return bool(raw)
+        if INTEGERS[encoding.format][1] and raw >> length - 1:
+            raw -= 1 << length
     if encoding.values:
         return encoding.values.get(int(raw), str(int(raw)))
     return scaled(raw, encoding.scale, encoding.offset)
@@ -278,5 +283,7 @@ _SPECIAL: Mapping[Format, Callable[[bytes], Value]] = {
     Format.SINT32_HUNDREDTHS: partial(special_formats.hundredths, whole_bytes=4),
     Format.GLUCOSE_TIME: special_formats.glucose_time,
     Format.TENTHS_AND_WHOLE: special_formats.tenths_and_whole,
+    Format.ESTIMOTE_LIGHT: special_formats.estimote_light,
+    Format.ESTIMOTE_UPTIME: special_formats.estimote_uptime,
     Format.OPT3001: special_formats.opt3001,
 }

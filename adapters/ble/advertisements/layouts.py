@@ -3,70 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, model_validator
 
 from adapters.ble.advertisements.advertisement import Advertisement, address_bytes
-from adapters.ble.advertisements.formats import Encoding, Format, decode
-from adapters.ble.advertisements.metrics import Measured, measured, state
+from adapters.ble.advertisements.formats import decode
+from adapters.ble.advertisements.layout_values import Companies, Condition, LayoutValue
+from adapters.ble.advertisements.metrics import Measured
 from adapters.ble.advertisements.parser import MalformedAdvertisement, ParsedAdvertisement
+from adapters.ble.advertisements.sequences import Sequence
+from adapters.ble.advertisements.signatures import SignatureCheck
 from adapters.ble.advertisements.special_formats import NotInPayload
 from adapters.ble.advertisements.toml_types import Bytes, FrozenTable, Services
 from adapters.ble.advertisements.value_layout import ValueLayout
 
-Company: TypeAlias = Annotated[int, Field(ge=0, le=0xFFFF)]
-"""A company id that the Bluetooth SIG has assigned."""
-
-
-class LayoutValue(ValueLayout):
-    """A value: its place in the data, its encoding and its metric."""
-
-    metric: str = Field(min_length=1)
-    unit: str | None = None
-    company: Company | None = Field(
-        default=None, description="the value is in the manufacturer data of this company; left out: in the data of the layout"
-    )
-    service_data: Services | None = Field(default=None, description="the value is in the data of one of these services")
-    true: frozenset[int] = Field(default=frozenset(), description="the numbers that mean yes; all others mean no")
-
-    _encoding: Encoding = PrivateAttr()
-
-    def model_post_init(self, _context: object) -> None:
-        """Create its encoding once."""
-        self._encoding = self.encoding
-
-    @model_validator(mode="after")
-    def _is_yes_or_no_or_a_number(self) -> Self:
-        if self.true and (self.values or self.unit):
-            raise ValueError("`true` makes the value yes or no: it has neither `values` nor a `unit`")
-        return self
-
-    @model_validator(mode="after")
-    def _is_in_one_place(self) -> Self:
-        if self.company is not None and self.service_data is not None:
-            raise ValueError("a value is in the data of a `company` or of a service (`service_data`), not of both")
-        return self
-
-    def payload(self, layout_payload: bytes, advertisement: Advertisement) -> bytes | None:
-        """Return the data that contains the value, if the advertisement has it: not every one has that of other services."""
-        if self.company is None and self.service_data is None:
-            return layout_payload
-        sent = [] if self.company is None else [advertisement.manufacturer_data.get(self.company)]
-        sent += map(advertisement.service_data.get, self.service_data or ())
-        return next((data for data in sent if data and data.startswith(self.starts_with)), None)
-
-    def measured(self, payload: bytes) -> Measured | None:
-        """Return the metric and the value in this payload; `None` for a metric that is left out everywhere.
-
-        Raises:
-            NotInPayload: the payload does not contain it.
-        """
-        value = decode(self._encoding, payload)
-        if self.true and value is not None:
-            value = value in self.true
-        is_state = bool(self.true) or self.format is Format.BOOL or (self.bits is not None and self.bits[1] == 1)
-        return state(self.metric, value) if is_state and not self.values else measured(self.metric, self.unit, value)
+WRONG_KEY = "the right bind key: the configured one does not fit"
 
 
 class OwnAddress(FrozenTable):
@@ -82,16 +34,35 @@ class Layout(FrozenTable):
     model: str = Field(min_length=1)
     maker: str | None = None
     service_data: Services | None = Field(default=None, description="the values are in the data of one of these services")
-    company: Company | None = Field(default=None, description="the values are in the manufacturer data of this company")
-    lengths: frozenset[Annotated[int, Field(ge=1, le=255)]] = Field(min_length=1, description="the possible numbers of bytes")
+    company: Companies = Field(
+        default=(), description="the values are in the manufacturer data of this company, or of one of several"
+    )
+    name: str = Field(default="", description="the beginning of its advertised name, ignoring case")
+    address: Bytes = Field(default=b"", description="the first bytes of its address, where its maker numbers models by them")
+    lengths: frozenset[Annotated[int, Field(ge=1, le=255)]] = Field(
+        default=frozenset(), description="the possible numbers of bytes; left out: any, for data with a `sequence` only"
+    )
     starts_with: Bytes = Field(default=b"", description="the first bytes")
+    only_if: tuple[Condition, ...] = Field(default=(), description="what some bits of the data have to be: all of this")
     own_address: OwnAddress | None = None
-    values: tuple[LayoutValue, ...] = Field(min_length=1)
+    signature: Literal["enocean"] | None = Field(
+        default=None, description="the last bytes show, with the device's key, that the data is its own and new"
+    )
+    serial_number: ValueLayout | None = Field(default=None, description="where its serial number is: a text")
+    firmware_version: ValueLayout | None = Field(default=None, description="where its firmware version is: a text")
+    values: tuple[LayoutValue, ...] = ()
+    sequence: Sequence | None = Field(default=None, description="fields whose places depend on those before them")
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
-        if (self.service_data is None) == (self.company is None):
+        if (self.service_data is None) == (not self.company):
             raise ValueError("a layout has either `service_data` or `company`, where its values are")
+        if not self.values and self.sequence is None:
+            raise ValueError("a layout has `values`, a `sequence` of fields, or both")
+        if self.signature is not None and len(self.company) != 1:
+            raise ValueError("a `signature` is one of manufacturer data: the layout has a `company`")
+        if not self.lengths and self.sequence is None:
+            raise ValueError("a layout without a `sequence` has `lengths`, the possible numbers of bytes")
         return self
 
     def payload(self, advertisement: Advertisement) -> bytes | None:
@@ -99,7 +70,7 @@ class Layout(FrozenTable):
         return next((sent for sent in self._candidates(advertisement) if self._fits(sent, advertisement)), None)
 
     def measured(self, payload: bytes, advertisement: Advertisement) -> Iterator[Measured]:
-        """Yield the values of the advertisement.
+        """Yield the values and events of the advertisement.
 
         Raises:
             NotInPayload: the data ends before a value does.
@@ -108,14 +79,31 @@ class Layout(FrozenTable):
             sent = value.payload(payload, advertisement)
             if sent is not None and (found := value.measured(sent)) is not None:
                 yield found
+        for field, part in () if self.sequence is None else self.sequence.found(payload):
+            yield from filter(None, (value.measured(part) for value in field.values))
+
+    def text(self, place: ValueLayout | None, payload: bytes) -> str | None:
+        """Return the text at this place of the data, if there is one.
+
+        Raises:
+            NotInPayload: the data ends before the text does.
+        """
+        found = None if place is None else decode(place.encoding, payload)
+        return None if found is None else str(found)
 
     def _candidates(self, advertisement: Advertisement) -> Iterator[bytes]:
-        if self.company is not None:
-            yield from filter(None, [advertisement.manufacturer_data.get(self.company)])
+        yield from filter(None, map(advertisement.manufacturer_data.get, self.company))
         yield from filter(None, map(advertisement.service_data.get, self.service_data or ()))
 
     def _fits(self, sent: bytes, advertisement: Advertisement) -> bool:
-        return len(sent) in self.lengths and sent.startswith(self.starts_with) and self._names_its_sender(sent, advertisement)
+        return (
+            (not self.lengths or len(sent) in self.lengths)
+            and sent.startswith(self.starts_with)
+            and all(condition.is_met(sent) for condition in self.only_if)
+            and (advertisement.name or "").lower().startswith(self.name.lower())
+            and (not self.address or address_bytes(advertisement.address).startswith(self.address))
+            and self._names_its_sender(sent, advertisement)
+        )
 
     def _names_its_sender(self, sent: bytes, advertisement: Advertisement) -> bool:
         if self.own_address is None:
@@ -125,26 +113,45 @@ class Layout(FrozenTable):
 
 
 class LayoutParser:
-    """The parser of a device whose model has one of these layouts."""
+    """The parser of a device whose model has one of these layouts.
 
-    def __init__(self, layouts: tuple[Layout, ...]) -> None:
+    Args:
+        layouts: the layouts, of which the first that fits counts.
+        key: the key of the device, for layouts with a signature.
+    """
+
+    def __init__(self, layouts: tuple[Layout, ...], key: bytes | None = None) -> None:
         self._layouts = layouts
+        self._signatures = None if key is None else SignatureCheck(key)
 
     def parse(self, advertisement: Advertisement, received_at: float) -> ParsedAdvertisement | None:
         """Return the values of the device, by the first layout that fits."""
         for layout in self._layouts:
             if (payload := layout.payload(advertisement)) is not None:
-                return ParsedAdvertisement(
-                    model=layout.model,
-                    manufacturer=layout.maker,
-                    name=advertisement.name,
-                    measured=_values(layout, payload, advertisement),
-                )
+                return self._parsed(layout, payload, advertisement)
         return None
 
-
-def _values(layout: Layout, payload: bytes, advertisement: Advertisement) -> list[Measured]:
-    try:
-        return list(layout.measured(payload, advertisement))
-    except NotInPayload as error:
-        raise MalformedAdvertisement(f"an advertisement of a {layout.model} lacks values: {error}") from error
+    def _parsed(self, layout: Layout, payload: bytes, advertisement: Advertisement) -> ParsedAdvertisement:
+        if layout.signature is not None and self._signatures is not None:
+            try:
+                self._signatures.check(advertisement.address, layout.company[0], payload)
+            except MalformedAdvertisement:
+                if self._signatures.has_fitted:
+                    raise
+                return ParsedAdvertisement(
+                    model=layout.model, manufacturer=layout.maker, name=advertisement.name, needs=(WRONG_KEY,)
+                )
+        try:
+            found = list(layout.measured(payload, advertisement))
+            serial_number, firmware = (layout.text(at, payload) for at in (layout.serial_number, layout.firmware_version))
+        except NotInPayload as error:
+            raise MalformedAdvertisement(f"an advertisement of a {layout.model} lacks values: {error}") from error
+        return ParsedAdvertisement(
+            model=layout.model,
+            manufacturer=layout.maker,
+            name=advertisement.name,
+            serial_number=serial_number,
+            firmware_version=firmware,
+            measured=[one for one in found if not one[0].is_event],
+            events=[one for one in found if one[0].is_event],
+        )

@@ -20,7 +20,7 @@ class LibraryParser:
 
     def __init__(self, advertiser: Advertiser, make: Callable[..., _Library], bind_key: bytes | None = None) -> None:
         self._advertiser = advertiser
-        self._library = make(bindkey=bind_key) if advertiser.bind_key_bytes else make()
+        self._library = make(**_key_argument(advertiser, bind_key)) if advertiser.bind_key_bytes else make()
         self._has_key = bind_key is not None
         self._earlier_values: dict[object, object] = {}
 
@@ -32,15 +32,16 @@ class LibraryParser:
         device = _DeviceDescription(update.devices)
         if device.model is None:
             return None
+        measured = list(self._new_values(update))
         return ParsedAdvertisement(
             model=device.model,
             manufacturer=device.manufacturer,
             name=device.name,
             firmware_version=device.firmware,
             hardware_version=device.hardware,
-            measured=list(self._new_values(update)),
+            measured=measured,
             events=[value for key, happened in update.events.items() for value in _event_values(key, happened)],
-            needs=tuple(self._needs(device.model)),
+            needs=tuple(self._needs(device.model, has_values=bool(measured))),
         )
 
     def _new_values(self, update: _Update) -> Iterator[Measured]:
@@ -66,9 +67,12 @@ class LibraryParser:
     def _not_available(self, name: object) -> frozenset[int]:
         return self._advertiser.not_available.get(str(name), frozenset())
 
-    def _needs(self, model: str) -> Iterator[str]:
+    def _needs(self, model: str, *, has_values: bool) -> Iterator[str]:
         scheme = getattr(self._library, "encryption_scheme", None)
-        if scheme is not None and scheme.name != "NONE" and not getattr(self._library, "bindkey_verified", False):
+        is_unreadable = self._advertiser.always_encrypted and not has_values
+        if scheme is not None and scheme.name != "NONE":
+            is_unreadable = not getattr(self._library, "bindkey_verified", False)
+        if is_unreadable:
             yield "the right bind key: the configured one does not fit" if self._has_key else "a bind key"
         connectable = self._advertiser.needs_connection
         if connectable is not None and connectable.fullmatch(model):
@@ -171,6 +175,13 @@ class _DeviceDescription:
         self.name = _first_text(device.name for device in descriptions)
         self.firmware = _first_text(device.sw_version for device in descriptions)
         self.hardware = _first_text(device.hw_version for device in descriptions)
+
+
+def _key_argument(advertiser: Advertiser, bind_key: bytes | None) -> Mapping[str, object]:
+    """Return the argument with the key, as the library wants it: most take bytes as `bindkey`, others hexadecimal digits."""
+    if advertiser.hex_key_argument is None:
+        return {"bindkey": bind_key}
+    return {advertiser.hex_key_argument: None if bind_key is None else bind_key.hex()}
 
 
 def _first_text(values: Iterator[object]) -> str | None:

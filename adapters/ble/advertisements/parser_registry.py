@@ -200,7 +200,7 @@ def _index_keys(match: AdvertisementMatch) -> list[tuple[str, object]]:
 
 def _import_parser(advertiser: Advertiser) -> _ParserFactory:
     if advertiser.module is None or advertiser.parser is None:
-        return lambda _: LayoutParser(advertiser.layouts)
+        return lambda key: LayoutParser(advertiser.layouts, key)
     parser_class = getattr(importlib.import_module(advertiser.module), advertiser.parser)
     if advertiser.package is None:
         return lambda _: parser_class()

@@ -175,6 +175,18 @@ def opt3001(part: bytes) -> float:
     return ((raw & 0xFFF) << (raw >> 12)) / 100
 
 
+def estimote_light(part: bytes) -> float | None:
+    """Return the lux of an Estimote's byte; `None` while it has not measured."""
+    raw = first_bytes(part, 1)[0]
+    return None if raw == 0xFF else ((raw & 0x0F) << (raw >> 4)) * 72 / 100
+
+
+def estimote_uptime(part: bytes) -> int:
+    """Return the seconds since an Estimote was started, counted in the unit that it chose."""
+    raw = int.from_bytes(first_bytes(part, 2), "little")
+    return (raw & 0xFFF) * (1, 60, 3600, 86400)[raw >> 12 & 3]
+
+
 def _signed(raw: int, bits: int) -> int:
     return raw - (1 << bits) if raw >> bits - 1 else raw
 

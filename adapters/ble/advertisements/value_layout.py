@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from adapters.ble.advertisements.formats import INTEGERS, NUMBERS, TEXTS, UNSIGNED, Encoding, Flags, Format, size_of
+from adapters.ble.advertisements.formats import INTEGERS, NUMBERS, TEXTS, Encoding, Flags, Format, size_of
 from adapters.ble.advertisements.toml_types import Bytes, FrozenTable
 from gateway.adapter import table_check
 
@@ -57,7 +57,8 @@ class ValueLayout(FrozenTable):
     length: int | None = Field(default=None, ge=1, le=512, description="bytes of a text; left out: to the end of the payload")
     byte_order: Literal["little", "big"] = "little"
     bits: tuple[Annotated[int, Field(ge=0, le=63)], Annotated[int, Field(ge=1, le=64)]] | None = Field(
-        default=None, description="[first bit, number of bits] of an unsigned number; bit 0 is the lowest"
+        default=None,
+        description="[first bit, number of bits] of a whole number; bit 0 is the lowest; in a sint format, the last is the sign",
     )
     scale: float = 1.0
     offset: float = 0.0
@@ -89,12 +90,16 @@ class ValueLayout(FrozenTable):
             flags=None if self.flags is None else self.flags.flags,
         )
 
+    @property
+    def _is_one_bit(self) -> bool:
+        return self.bits is not None and self.bits[1] == 1
+
     @table_check
     def _suits_its_format(self) -> Iterator[str]:
         if self.length is not None and self.format not in TEXTS:
             yield f"`length` is for texts (utf8, hex, dotted), not for {self.format}"
-        if self.bits is not None and self.format not in UNSIGNED:
-            yield f"`bits` is for unsigned numbers, not for {self.format}"
+        if self.bits is not None and self.format not in INTEGERS:
+            yield f"`bits` is for whole numbers, not for {self.format}"
         if self.bits is not None and sum(self.bits) > 8 * (size_of(self.format) or 0):
             yield f"bits {list(self.bits)} exceed the {8 * (size_of(self.format) or 0)} bits of {self.format}"
         if self.valid is not None and (self.format not in NUMBERS or self.valid[0] > self.valid[1]):
@@ -105,8 +110,8 @@ class ValueLayout(FrozenTable):
     @table_check
     def _scales_numbers_only(self) -> Iterator[str]:
         is_scaled = self.scale != 1 or self.offset != 0
-        if is_scaled and (self.values or self.bits or self.format not in NUMBERS):
-            yield "`scale` and `offset` are for plain numbers, not for values, bits, texts or special formats"
+        if is_scaled and (self.values or self._is_one_bit or self.format not in NUMBERS):
+            yield "`scale` and `offset` are for numbers, not for values, single bits, texts or special formats"
         if self.flags is not None and self.flags.other_unit is not None and self.format not in NUMBERS:
             yield "`other_unit` is for numbers"
         if self.scale == 0:

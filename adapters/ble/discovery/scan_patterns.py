@@ -2,7 +2,8 @@
 
 The patterns of configured devices come first, then the usual flags, which nearly every device sends, then the company ids,
 service data and services of every kind of device that the gateway knows: beacons and sensors that cannot be connected to often
-send no flags. There is room for `MOST_PATTERNS`. Where the ids are more, those with the same high byte become one pattern.
+send no flags, unless their file says that they do. There is room for `MOST_PATTERNS`. Where the ids are more, those with the same
+high byte become one pattern.
 
 A name alone makes a pattern only for a configured device: it is mostly in the scan response, which a passive scan does not
 request.
@@ -90,6 +91,8 @@ def _pattern_of_data(condition: DataCondition) -> Pattern:
 
 
 def _patterns_of_match(match: AdvertisementMatch) -> Iterator[Pattern]:
+    if match.sends_flags:
+        return
     if match.service is not None:
         yield from _patterns_of_service(match.service)
     elif match.service_data is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pydantic import SecretStr
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
 from adapters.ble.advertisements.advertiser_files import load
 from adapters.ble.advertisements.device_decoder import DecodedAdvertisement, DeviceDecoder
+from adapters.ble.advertisements.layouts import LayoutParser
 from adapters.ble.advertisements.parser_registry import ParserRegistry
 from gateway.adapter import Metric
 
@@ -128,6 +130,31 @@ def test_a_device_that_one_parser_identifies_is_claimed_by_no_other(parsers, nam
         if decoder is not None and (found := decoder.decode(case.heard[0])) is not None
     ]
     assert others == []
+
+
+BY_LAYOUT = [name for name, case in CASES.items() if ADVERTISERS[case.told["parser"]].layouts]
+
+
+@pytest.mark.parametrize("name", BY_LAYOUT)
+def test_data_that_was_cut_never_tells_another_value_than_the_whole_data(name):
+    case = CASES[name]
+    advertiser = ADVERTISERS[case.told["parser"]]
+    whole = LayoutParser(advertiser.layouts).parse(case.heard[0], 0.0)
+    assert whole is not None
+    right = [*whole.measured, *whole.events]
+    for one in cut(case.heard[0]):
+        decoder = DeviceDecoder(advertiser, LayoutParser(advertiser.layouts), {}, lambda: 0.0)
+        told = decoder.decode(one)
+        assert told is None or set(zip(told.row.metrics, told.values, strict=True)) <= set(right)
+
+
+def cut(advertisement: Advertisement) -> Iterator[Advertisement]:
+    """Yield the advertisement with each of its data cut behind each of its bytes."""
+    for kind in ("manufacturer_data", "service_data"):
+        sent = getattr(advertisement, kind)
+        for key, data in sent.items():
+            for length in range(len(data)):
+                yield Advertisement(**{**fields(advertisement), kind: {**sent, key: data[:length]}})
 
 
 def test_every_advertiser_has_a_case_and_there_are_many_models():

@@ -56,6 +56,7 @@ def test_configured_devices_come_first(device, kind, data):
         pytest.param(match, id=f"{advertiser.name}-{number}")
         for advertiser in ADVERTISERS
         for number, match in enumerate(advertiser.match)
+        if not match.sends_flags
     ],
 )
 def test_a_known_device_is_received_by_its_data_even_without_flags(match: AdvertisementMatch):
@@ -65,6 +66,13 @@ def test_a_known_device_is_received_by_its_data_even_without_flags(match: Advert
     elif match.service is None:
         for company in match.company:
             assert matches(chosen, 0xFF, company.to_bytes(2, "little") + match.starts_with)
+
+
+def test_a_device_that_sends_flags_needs_no_pattern_of_its_own():
+    match = AdvertisementMatch(company=(0x089A,), sends_flags=True)
+    advertiser = ADVERTISERS[0].model_copy(update={"match": (match,)})
+    of_advertisers = set(choose_patterns(settings(), [advertiser]))
+    assert of_advertisers == set(choose_patterns(settings(), ()))
 
 
 def test_ids_without_room_share_the_pattern_of_their_high_byte():
