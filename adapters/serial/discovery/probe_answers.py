@@ -90,12 +90,18 @@ def own_address(profile: Profile, answer: QueryAnswer, asked: Address) -> Addres
 
 
 def answer_in(request: Request, received: bytes, *, is_final: bool = False) -> QueryAnswer | None:
-    """Return the answer in the received bytes; `is_final`: no more bytes follow, so a silence ends the last frame."""
-    framer = framer_for(request.protocol.profile.framing)
-    frames = framer.feed(received.removeprefix(request.raw))
-    frames += framer.expire(inf) if is_final else []
-    answers = (request.read(frame.payload) for frame in frames)
-    return next((answer for answer in answers if answer is not None), None)
+    """Return the answer in the received bytes; `is_final`: no more bytes follow, so a silence ends the last frame.
+
+    What looks like an echo of the request is left out first, and read where nothing else answers: that to `I` may be `IN1804`.
+    """
+    for possible in dict.fromkeys((received.removeprefix(request.raw), received)):
+        framer = framer_for(request.protocol.profile.framing)
+        frames = framer.feed(possible)
+        frames += framer.expire(inf) if is_final else []
+        answers = (request.read(frame.payload) for frame in frames)
+        if (answer := next((answer for answer in answers if answer is not None), None)) is not None:
+            return answer
+    return None
 
 
 def needed_queries(query: Query | None, name: str) -> tuple[str, ...]:

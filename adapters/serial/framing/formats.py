@@ -171,6 +171,20 @@ class LineFraming(DelimitedFraming):
     kind: Literal["delimiter"]
 
 
+class BlockFraming(DelimitedFraming):
+    """Blocks of several lines, each ended by an empty line, as a Videohub sends them."""
+
+    kind: Literal["block"]
+    end: TextBytesOptions = (b"\n\n",)
+    between: TextBytes = b"\r\n"
+    longest: int = Field(default=16384, ge=1, le=65536, description="maximum bytes of a frame; a longer one is discarded")
+
+    @property
+    def received_ends(self) -> tuple[bytes, ...]:
+        """The marks that end a block: a single line end does not."""
+        return self.end
+
+
 class StxEtxFraming(DelimitedFraming):
     """Blocks between STX and ETX."""
 
@@ -309,6 +323,7 @@ class SilenceFraming(_BaseFraming):
 
 Framing: TypeAlias = Annotated[
     LineFraming
+    | BlockFraming
     | StxEtxFraming
     | TelegramFraming
     | JsonLinesFraming

@@ -80,7 +80,7 @@ def prepare_command(
 
 def _prepare(rule: CommandRule, given: Mapping[str, object], address: Address, protocol: DeviceProtocol) -> PreparedCommand:
     parameters = protocol.profile.parameters_of(rule)
-    values = parameter_values(rule.spec(parameters, is_proven=bool(rule.read_back)), parameters, given)
+    values = parameter_values(rule.spec(parameters, is_proven=rule.is_proven), parameters, given)
     written = {name: rule.parameters[name].written(value) for name, value in values.items()}
     has_secret = any(parameter.secret for parameter in rule.parameters.values())
     try:
@@ -97,10 +97,14 @@ def _prepare(rule: CommandRule, given: Mapping[str, object], address: Address, p
 def _read_back_check(
     rule: CommandRule, values: Mapping[str, Value], address: Address, protocol: DeviceProtocol
 ) -> ReadBackCheck | None:
+    shown = rule.shown_parameter
+    expected: tuple[Value, ...] = rule.shows or (() if shown is None else (values[shown],))
+    if (effect := rule.effect) is not None:
+        written = {name: rule.parameters[name].written(value) for name, value in values.items()}
+        request = protocol.build_request(rule.name, effect.ask, effect.answer, protocol.with_address(address, written))
+        return ReadBackCheck(request, effect.point_for(values), expected, rule.settles)
     if not rule.read_back:
         return None
-    query, point = next(
-        (query, point) for query in protocol.profile.queries for point in query.points if point.metric == rule.read_back
-    )
-    expected: tuple[Value, ...] = rule.shows or tuple(values.values())
+    metric = rule.read_back_metric(values)
+    query, point = next((query, point) for query in protocol.profile.queries for point in query.points if point.metric == metric)
     return ReadBackCheck(protocol.query_request(query.name, address), point, expected, rule.settles)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isfinite
@@ -14,7 +14,9 @@ from gateway.adapter import Value
 ANONYMOUS = "_"
 """The name of a field whose value is ignored."""
 
-TEXT_FORMATS = "d, 03d, 6d, f, .2f, 10.2f, hex2, s, 8s, /regular expression/ or *, followed by ? if it may be empty"
+TEXT_FORMATS = (
+    "d, 03d, 6d, f, .2f, 10.2f, hex2, s, 8s, /expression/, /expression/d, /expression/f or *; then ? if it may be empty"
+)
 BINARY_FORMATS = (
     "u8, i8, u16le, u16be, i32be, f32le, bcd2, ascii8, ascii*, bytes4, bytes*, *, or bits such as {on:flag,_:3b,mode:4b}"
 )
@@ -44,6 +46,8 @@ class Field:
     """Whether it takes whole numbers only."""
     is_number: bool = False
     """Whether its value is one measured number, and not a text, digits of a code or bits."""
+    read_list: Callable[[bytes], Iterable[tuple[str, Value]]] | None = None
+    """For a list: yields name and value of each item that is there, and `names` are those that may be; `None` for all others."""
 
     @property
     def can_be_sent(self) -> bool:
@@ -145,6 +149,8 @@ def _parse_text_format(name: str, written: str) -> Field:
         )
     if len(written) > 2 and written.startswith("/") and written.endswith("/"):
         return _regex(name, written[1:-1])
+    if (found := re.fullmatch(r"/(.+)/([df])", written)) is not None:
+        return _regex_number(name, found[1], is_whole=found[2] == "d")
     raise ValueError(f"there is no format {written!r} in a text template; there are {TEXT_FORMATS}")
 
 
@@ -223,6 +229,16 @@ def _regex(name: str, pattern: str) -> Field:
         return raw
 
     return Field((name,), b"(?:" + raw_pattern + b")", lambda raw: [decode_text(raw)], write)
+
+
+def _regex_number(name: str, pattern: str, *, is_whole: bool) -> Field:
+    r"""Return the field of a number whose digits match an expression: `/\d\d\.\d/f` tells 27.5 from 2.25."""
+    text = _regex(name, pattern)
+
+    def read(raw: bytes) -> list[Value]:
+        return [int(_matched_group(rb"([+-]?\d{1,18})", raw)) if is_whole else finite_number(decode_text(raw))]
+
+    return replace(text, read=read, is_whole=is_whole, is_number=True)
 
 
 def _integer(name: str, size: int, *, has_sign: bool, order: str) -> Field:

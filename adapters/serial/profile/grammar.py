@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from adapters.serial.framing.notation import ProfileTable, TextBytes
 from adapters.serial.profile.conversation_settings import ConversationSettings, Credentials, LoginStep
 from adapters.serial.profile.points import Parameter, PlainValue, Point
-from gateway.adapter import CommandTexts, SettingName, table_check
+from gateway.adapter import CommandTexts, SettingName, Value, table_check
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
@@ -261,11 +261,42 @@ class SettingRule(ProfileTable):
         """Return why this command cannot write it; `None` when it can."""
         if command is None or len(command.parameters) != 1:
             return f"there is no command {self.command!r} with exactly one parameter"
-        if not command.read_back or command.shows:
+        if not command.read_back or command.shows or command.choosing_parameters:
             return f"the command {self.command!r} has no metric to `read_back` that shows the value of its parameter"
         if any(parameter.secret for parameter in command.parameters.values()):
             return "it is read back, so its parameter cannot be secret"
         return None
+
+
+_CHOOSING = re.compile(r"\{(\w+)\}")
+
+
+def _chosen(text: str, values: Mapping[str, Value]) -> str:
+    """Return a text with its `{parameter}` replaced by the values of a command; a whole number is written as one."""
+
+    def written(found: re.Match[str]) -> str:
+        value = values[found[1]]
+        return str(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+    return _CHOOSING.sub(written, text)
+
+
+class EffectQuery(ProfileTable):
+    """The question that reads the effect of a command back, where no metric does: what it asks for is named by the command."""
+
+    ask: str = Field(description="template of the question, with parameters of the command")
+    answer: Templates = Field(min_length=1, description="templates of the answer")
+    point: Point = Field(
+        description="the value in the answer, which is to be that of the parameter with the name of its field, or the only one; "
+        "`{output}` in its metric and its field is a parameter"
+    )
+
+    def point_for(self, values: Mapping[str, Value]) -> Point:
+        """Return the point that shows the effect of the command with these values."""
+        point = self.point
+        field, metric = _chosen(point.source, values), _chosen(point.metric, values)
+        is_fixed = (field, metric) == (point.source, point.metric)
+        return point if is_fixed else point.model_copy(update={"field": field, "metric": metric})
 
 
 class CommandRule(CommandTexts):
@@ -274,7 +305,11 @@ class CommandRule(CommandTexts):
     ask: str | None = Field(default=None, description="template of the request with {parameters}; left out: the codec encodes it")
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     answer: Templates = Field(default=(), description="templates of the confirming answer; left out: the command has no answer")
-    read_back: str | Literal[False] = Field(default=False, description="the metric that shows the effect; false: there is none")
+    read_back: str | Literal[False] = Field(
+        default=False,
+        description="the metric that shows the effect, `{output}` in it being a parameter; false: there is none",
+    )
+    effect: EffectQuery | None = Field(default=None, description="a question about the effect, instead of `read_back`")
     shows: tuple[PlainValue, ...] = Field(
         default=(), description="its values afterwards; left out: the value of the only parameter"
     )
@@ -287,13 +322,54 @@ class CommandRule(CommandTexts):
             return {**written, "shows": (written["shows"],)}
         return written
 
+    @property
+    def is_proven(self) -> bool:
+        """Whether its effect is read back."""
+        return bool(self.read_back) or self.effect is not None
+
+    @property
+    def choosing_parameters(self) -> tuple[str, ...]:
+        """The parameters that choose what is read back: `output` in `routed_input_{output}`."""
+        texts = (self.effect.point.metric, self.effect.point.source) if self.effect is not None else (self.read_back or "",)
+        return tuple(dict.fromkeys(name for text in texts for name in _CHOOSING.findall(text)))
+
+    @property
+    def shown_parameter(self) -> str | None:
+        """The parameter whose value is read back; `None` where there is none, or not exactly one."""
+        if self.effect is not None and self.effect.point.source in self.parameters:
+            return self.effect.point.source
+        others = [name for name in self.parameters if name not in self.choosing_parameters]
+        return others[0] if len(others) == 1 else None
+
+    @property
+    def read_back_metrics(self) -> tuple[str, ...]:
+        """The metrics that can show the effect."""
+        metrics = [self.read_back] if self.read_back else []
+        for name in self.choosing_parameters if self.read_back else ():
+            between = self.parameters[name].between or (0, -1)
+            numbers = range(int(between[0]), int(between[1]) + 1)
+            metrics = [metric.replace(f"{{{name}}}", str(number)) for metric in metrics for number in numbers]
+        return tuple(metrics)
+
+    def read_back_metric(self, values: Mapping[str, Value]) -> str:
+        """Return the metric that shows the effect of the command with these values."""
+        return _chosen(self.read_back or "", values)
+
     @table_check
     def _has_one_check(self) -> Iterator[str]:
-        if self.shows and not self.read_back:
+        if self.read_back and self.effect is not None:
+            yield "give either `read_back` or `effect`"
+        if self.shows and not self.is_proven:
             yield "`shows` belongs to a `read_back` that names a metric"
-        if self.read_back and not self.shows and len(self.parameters) != 1:
+        if unbounded := [name for name in self.choosing_parameters if not self._is_numbered(name)]:
+            yield f"read_back: there is no parameter {unbounded[0]!r} with whole numbers `between` which it chooses a metric"
+        elif self.is_proven and not self.shows and self.shown_parameter is None:
             yield "give the values that the metric `shows`: the command does not have exactly one parameter"
-        if self.read_back and not self.shows and any(parameter.secret for parameter in self.parameters.values()):
+        if self.is_proven and not self.shows and any(parameter.secret for parameter in self.parameters.values()):
             yield "a secret is not read back: its value would be shown"
-        if not self.read_back and not self.answer:
+        if not self.is_proven and not self.answer:
             yield "the effect must be confirmed: by an `answer`, or by a metric to `read_back`"
+
+    def _is_numbered(self, name: str) -> bool:
+        parameter = self.parameters.get(name)
+        return parameter is not None and parameter.between is not None and float(parameter.scale).is_integer()

@@ -39,6 +39,7 @@ class Point(ProfileTable, MetricTexts):
     unit: str | None = None
     unit_field: str | None = Field(default=None, description="field with the unit, for devices whose unit can be changed")
     values: dict[str, bool | str] = Field(default_factory=dict, description="meanings of the numbers or words")
+    bit: int | None = Field(default=None, ge=0, le=31, description="the bit of a whole number that it is; 0 is the lowest")
     scale: float = 1.0
     offset: float = 0.0
     not_available: frozenset[int | float | str] = Field(default=frozenset(), description="values that mean: not available")
@@ -70,6 +71,8 @@ class Point(ProfileTable, MetricTexts):
         """Convert a raw field value: to its meaning, a scaled number, or a text of printable characters."""
         if raw is None or raw in self.not_available:
             return None
+        if self.bit is not None and isinstance(raw, int):
+            raw = raw >> self.bit & 1
         if self.values:
             return self.values.get(str(raw), plain_text(str(raw)))
         if isinstance(raw, str):
@@ -100,6 +103,9 @@ class Parameter(ParameterTexts):
     values: dict[str, int | str] = Field(default_factory=dict, description="accepted words -> written values")
     characters: Characters | None = Field(default=None, description="[fewest, most] characters of a text")
     scale: float = Field(default=1.0, gt=0, description="value of one step of the written number")
+    offset: float = Field(
+        default=0.0, description="value of the written number 0: 1 where the device counts from 0 what people count from 1"
+    )
 
     @table_check
     def _has_bounds(self) -> Iterator[str]:
@@ -120,7 +126,8 @@ class Parameter(ParameterTexts):
         """
         kind = ParameterKind.TEXT
         if self.between is not None:
-            kind = ParameterKind.WHOLE_NUMBER if is_whole and self.scale.is_integer() else ParameterKind.NUMBER
+            has_whole_steps = self.scale.is_integer() and self.offset.is_integer()
+            kind = ParameterKind.WHOLE_NUMBER if is_whole and has_whole_steps else ParameterKind.NUMBER
         return ParameterSpec(
             name=name,
             kind=kind,
@@ -140,8 +147,8 @@ class Parameter(ParameterTexts):
             return self.values[str(value)]
         if isinstance(value, str | None):
             return value
-        steps = value / self.scale
-        return round(steps) if self.scale != 1 or steps == int(steps) else value
+        steps = (value - self.offset) / self.scale
+        return round(steps) if self.scale != 1 or steps == int(steps) else steps
 
 
 def plain_text(written: str) -> str:

@@ -30,6 +30,7 @@ from adapters.serial.profile.grammar import (
 )
 from adapters.serial.profile.no_value import NoValueRule
 from adapters.serial.profile.points import Point
+from adapters.serial.profile.repetition import written_out
 from adapters.serial.profile.template import Template
 from gateway.adapter import CommandSpec, DeviceProfile, Metric, ParameterSpec, check_declarations, duplicates, table_check
 
@@ -156,9 +157,7 @@ class Profile(DeviceProfile):
     def command_specs(self) -> Sequence[CommandSpec]:
         """The declarations of all commands."""
         return [
-            rule.spec(
-                self.parameters_of(rule), is_proven=bool(rule.read_back), metrics=(rule.read_back,) if rule.read_back else ()
-            )
+            rule.spec(self.parameters_of(rule), is_proven=rule.is_proven, metrics=rule.read_back_metrics)
             for rule in self.commands
         ]
 
@@ -238,6 +237,8 @@ class Profile(DeviceProfile):
                 if isinstance(part, Query):
                     yield from ((f"{kind} `{part.name}`.tags", written) for written in tagged_answers(part))
                     yield from ((f"{kind} `{part.name}`.unasked", written) for written in part.unasked)
+                elif part.effect is not None:
+                    yield from ((f"{kind} `{part.name}`.effect", one) for one in (part.effect.ask, *part.effect.answer))
         for message in self.messages:
             yield from ((f"message `{message.name}`.says", written) for written in message.says)
 
@@ -292,12 +293,24 @@ class Profile(DeviceProfile):
     def _can_read_back_its_commands(self) -> Iterator[str]:
         readable = {point.metric for query in self.queries for point in query.points}
         for rule in self.commands:
-            if rule.read_back and rule.read_back not in readable:
-                yield f"command `{rule.name}`.read_back: no query has a point `{rule.read_back}`"
+            if unread := [metric for metric in rule.read_back_metrics if metric not in readable]:
+                yield f"command `{rule.name}`.read_back: no query has a point `{unread[0]}`"
+            if (effect := rule.effect) is not None:
+                is_chosen = bool(rule.choosing_parameters)
+                if not is_chosen and effect.point.source not in (self._fields_of(effect.answer) or ()):
+                    yield f"command `{rule.name}`.effect: there is no field {effect.point.source!r} in its `answer`"
+                address = {self.addresses.field} if self.addresses is not None else set[str]()
+                if unknown := sorted((self._fields_of((effect.ask,)) or set()) - set(rule.parameters) - address):
+                    yield f"command `{rule.name}`.effect: it has no parameter {unknown[0]!r} to ask for"
 
     @table_check
     def _accepts_its_own_defaults(self) -> None:
         check_declarations(self.command_specs)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _writes_out_its_repetitions(cls, content: object) -> object:
+        return written_out(content)
 
     @model_validator(mode="before")
     @classmethod

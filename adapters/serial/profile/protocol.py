@@ -72,7 +72,7 @@ class Request:
         for template in self.answer_templates:
             values = template.match(payload)
             if values is not None and self._is_from_addressee(values):
-                missing = {name: None for other in self.answer_templates for name in other.fields}
+                missing = {name: None for other in self.answer_templates for name in other.single_fields}
                 return QueryAnswer({**missing, **values}, refusal=self._refusal_in(values))
         return None
 

@@ -7,27 +7,28 @@ Binary templates: hexadecimal digits, `??` for any byte, quoted texts and fields
 `11 {id:u8} 01 {value:u8}`, `FF {_:u8} 03 'A' 0B {serial:ascii*}`.
 
 A field is `{name}` or `{name:format}`; `fields.py` has the formats. The value of a field `_` is ignored. A field that occurs
-twice must have the same value at both places. `{checksum:sum8}` is the checksum of all bytes before it, `{checksum:sum8[1:]}` of
-those from the second byte on; it is written as hexadecimal digits in a text template, and as bytes in a binary one, where a
-checksum of two bytes needs `:le` or `:be`.
+twice must have the same value at both places. `{name_#:...}` is a list (`list_fields.py`). `{checksum:sum8}` is the checksum of
+all bytes before it, `{checksum:sum8[1:]}` of those from the second byte on; it is written as hexadecimal digits in a text
+template, and as bytes in a binary one, where a checksum of two bytes needs `:le` or `:be`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self, TypeAlias
 
 from adapters.serial.framing.checksums import Checksum, ChecksumFormat, checksum_named
 from adapters.serial.framing.notation import escaped_text, hex_bytes, text_bytes
 from adapters.serial.profile.fields import ANONYMOUS, Field, binary_field, bits_field, decode_text, text_field
+from adapters.serial.profile.list_fields import list_field
 from adapters.serial.profile.no_value import NoValueRule
 from gateway.adapter import Value
 
 TemplateKind: TypeAlias = Literal["text", "binary"]
 
-_FIELD = r"\{\w*:/.*?/\??\}|\{[^{}]*\}"
+_FIELD = r"\{\w*:/.*?/[df]?\??\}|\{[^{}]*\}"
 _TEXT = re.compile(rf"(?P<literal>(?:[^{{}}]|\{{\{{|\}}\}})+)|(?P<field>{_FIELD})|(?P<stray>.)", re.DOTALL)
 _BINARY = re.compile(
     rf"(?P<hex>[0-9A-Fa-f]+)|(?P<any>\?\?)|(?P<quoted>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')|(?P<field>{_FIELD})|(?P<stray>\S)"
@@ -99,6 +100,12 @@ class Template:
         names = (name for piece in self._pieces if isinstance(piece, Field) for name in piece.names)
         return tuple(dict.fromkeys(name for name in names if name != ANONYMOUS))
 
+    @property
+    def single_fields(self) -> tuple[str, ...]:
+        """The names of those fields that each answer has: without those of lists, whose length is not known before."""
+        pieces = (piece for piece in self._pieces if isinstance(piece, Field) and piece.read_list is None)
+        return tuple(name for piece in pieces for name in piece.names if name != ANONYMOUS)
+
     def takes_whole_numbers(self, name: str) -> bool:
         """Return whether a field of this name takes whole numbers only."""
         return any(isinstance(piece, Field) and name in piece.names and piece.is_whole for piece in self._pieces)
@@ -137,7 +144,7 @@ class Template:
                 if isinstance(piece, _ChecksumField) and not piece.matches(payload[: found.start(f"p{at}")], found[f"p{at}"]):
                     return None
                 if isinstance(piece, Field):
-                    for name, value in zip(piece.names, piece.read(found[f"p{at}"]), strict=True):
+                    for name, value in _values_of(piece, found[f"p{at}"]):
                         if name != ANONYMOUS and values.setdefault(name, value) != value:
                             return None
         except ValueError:
@@ -226,8 +233,16 @@ def _parse_field(said: str, kind: TemplateKind) -> _Piece:
     if kind == "binary" and "," in said:
         parts = [part.strip().partition(":") for part in said.split(",")]
         return bits_field([(_checked_name(name), written) for name, _, written in parts])
+    if kind == "text" and name.endswith("_#"):
+        _checked_name(name.removesuffix("_#"))
+        return list_field(name, written)
     make = text_field if kind == "text" else binary_field
     return make(_checked_name(name), written)
+
+
+def _values_of(field: Field, raw: bytes) -> Iterable[tuple[str, Value]]:
+    """Return the names and values in these bytes; of a list those of the items that are there."""
+    return zip(field.names, field.read(raw), strict=True) if field.read_list is None else field.read_list(raw)
 
 
 def _checked_name(name: str) -> str:

@@ -1,0 +1,55 @@
+"""Write out the tables of a profile that stand for several: one for each number of `each`. Pure.
+
+`each = [1, 4]` in a query or a point makes four of it; in all its texts `{#}` becomes the number, `{#+10}` and `{#-1}` a number
+beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+MAX_COPIES = 512
+"""Number of tables that one may stand for: a typing error must not fill the memory."""
+
+_NUMBER = re.compile(r"\{#([+-]\d{1,3})?\}")
+
+
+def written_out(content: object) -> object:
+    """Return what a TOML file contains, with each table that has `each` in a list replaced by its copies.
+
+    Raises:
+        ValueError: an `each` is not [first, last], or stands for too many tables.
+    """
+    if isinstance(content, Mapping):
+        return {key: written_out(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [one for entry in content for one in _copies(entry)]
+    return content
+
+
+def _copies(entry: object) -> Iterator[object]:
+    if not isinstance(entry, Mapping) or "each" not in entry:
+        yield written_out(entry)
+        return
+    rest = {key: value for key, value in entry.items() if key != "each"}
+    for number in _numbers(entry["each"]):
+        yield written_out(_numbered(rest, number))
+
+
+def _numbers(each: object) -> range:
+    match each:
+        case [int(first), int(last)] if 0 <= last - first < MAX_COPIES:
+            return range(first, last + 1)
+    raise ValueError(f"`each` is [first number, last number], at most {MAX_COPIES} of them, not {each!r}")
+
+
+def _numbered(content: object, number: int) -> object:
+    """Return the content with this number in all its texts, the keys of tables included."""
+    if isinstance(content, Mapping):
+        return {_numbered(key, number): _numbered(value, number) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_numbered(one, number) for one in content]
+    if isinstance(content, str):
+        return _NUMBER.sub(lambda found: str(number + int(found[1] or 0)), content)
+    return content
