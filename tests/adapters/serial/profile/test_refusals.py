@@ -20,6 +20,11 @@ REFUSALS = {
     NEC: [PROFILES[NEC].framing.wrap(b"00AB04\x02BE"), PROFILES[NEC].framing.wrap(b"00AD12\x02010060")],
     "epson-vp21": [b"ERR\r:", b":ERR\r:"],
     "sony-bravia": [b"*SAPOWRFFFFFFFFFFFFFFFF\n", b"*SAINPTNNNNNNNNNNNNNNNN\n"],
+    "extron-in1800": [b"E01\r\n", b"E10\r\n", b"E14\r\n"],
+    "extron-matrix": [b"E12\r\n", b"E10\r\n", b"E24\r\n"],
+    "blackmagic-videohub": [b"NAK\n\n"],
+    "megatec-ups": [b"(NAK\r", b"NAK\r"],
+    "apc-smart-ups": [b"NA\r\n"],
     "mt-sics": [b"I4 I\r\n", b"ES\r\n", b"ET\r\n", b"EL\r\n", b"SI I\r\n"],
     "scpi-power-supply": [b'-113,"Undefined header"\n', b'-100,"Command error"\n', b"ERROR -113\n", b"Undefined header\n"],
 }
