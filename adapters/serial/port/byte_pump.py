@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeAlias
 
-from adapters.serial.port.blocking_io import run_in_thread
+from adapters.serial.port.blocking_io import run_in_thread, start_thread
 
 READ_POLL_SECONDS = 0.25
 """A reading thread checks at this interval whether it has been stopped."""
@@ -30,6 +30,10 @@ class BytePump(ABC):
 
     def __init__(self, serial_port: PySerialPort) -> None:
         self.serial_port = serial_port
+
+    @abstractmethod
+    def send(self, data: bytes) -> None:
+        """Write a few bytes without waiting for the port to accept them."""
 
     @abstractmethod
     async def write(self, data: bytes) -> None:
@@ -103,6 +107,10 @@ class ThreadedPump(BytePump):
         self._loop = asyncio.get_running_loop()
         self._is_stopped = False
         threading.Thread(target=self._read, daemon=True, name="serial port").start()
+
+    def send(self, data: bytes) -> None:
+        """Write a few bytes in a thread of their own."""
+        start_thread(partial(self.serial_port.write, data))
 
     async def write(self, data: bytes) -> None:
         """Write the data; return when the device server has accepted it."""

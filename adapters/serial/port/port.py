@@ -37,7 +37,8 @@ from adapters.serial.port.byte_pump import (
 )
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.open_errors import STUCK, UNPLUGGED, describe_loss, in_use, lost, not_open
-from adapters.serial.port.selection import ListedPort, is_plain_tcp, url_scheme
+from adapters.serial.port.selection import ListedPort, is_plain_tcp, is_telnet, url_scheme
+from adapters.serial.port.telnet import TelnetOptions, sent_by_telnet
 from gateway.adapter import BusUnavailable, Cause, DeviceUnreachable, holder_of, loop_time, seconds_text
 
 OPEN_SECONDS = 10.0
@@ -95,6 +96,8 @@ class Port:
         self._keeps_first_bytes = self._is_unused = False
         """The first bytes of a new connection are kept: a device may greet before anybody listens, or after it was asked."""
         self._collected = asyncio.Event()
+        self._telnet: TelnetOptions | None = None
+        """The options of a connection by Telnet; `None` for any other."""
 
     @property
     def first_bytes(self) -> bytes:
@@ -148,6 +151,7 @@ class Port:
         self._first_bytes.clear()
         self._keeps_first_bytes = self._is_unused = url_scheme(self.address) is not None
         self._opened_at = loop_time()
+        self._telnet = TelnetOptions() if is_telnet(self.address) else None
         self._pump, self.line = kind(serial_port, self._on_data, self._on_failure), line
 
     async def close(self) -> None:
@@ -190,7 +194,7 @@ class Port:
         character = self.line.character_seconds if self.line is not None and self.is_configurable else 0.0
         try:
             async with asyncio.timeout(WRITE_SECONDS + 1.5 * character * len(data)):
-                await pump.write(data)
+                await pump.write(data if self._telnet is None else sent_by_telnet(data))
         except TimeoutError as error:
             if url_scheme(self.address) is not None:
                 self._on_failure(OSError(STUCK))
@@ -226,6 +230,12 @@ class Port:
         return self._pump
 
     def _on_data(self, data: bytes) -> None:
+        if self._telnet is not None:
+            data, answer = self._telnet.received(data)
+            if answer and self._pump is not None:
+                self._pump.send(answer)
+            if not data:
+                return
         if self._keeps_first_bytes and len(self._first_bytes) < MAX_FIRST_BYTES:
             self._first_bytes += data[: MAX_FIRST_BYTES - len(self._first_bytes)]
             self._collected.set()
@@ -369,6 +379,9 @@ class _TransportPump(BytePump, asyncio.Protocol):
             asyncio.get_running_loop(), self, NonBlockingFile(serial_port.fileno(), on_failure)
         )
         self._transport.set_write_buffer_limits(high=0)
+
+    def send(self, data: bytes) -> None:
+        self._transport.write(data)
 
     async def write(self, data: bytes) -> None:
         self._transport.write(data)

@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 from typing import Self
 from urllib.parse import SplitResult, urlsplit
 
+from adapters.serial.port.telnet import TELNET_PORT
 from gateway.adapter import checked_host_name
 
 BY_ID = "/dev/serial/by-id/"
@@ -171,6 +172,11 @@ def tcp_port_of(address: str) -> int | None:
 def is_plain_tcp(address: str) -> bool:
     """Return whether this port is reached by plain TCP, so that no line settings can be applied to it."""
     return url_scheme(address) in PLAIN_TCP
+
+
+def is_telnet(address: str) -> bool:
+    """Return whether this is a device on the port of Telnet, whose options are not part of what it says."""
+    return url_scheme(address) == "tcp" and address.rpartition(":")[2] == str(TELNET_PORT)
 
 
 def identify_ports(ports: Iterable[ListedPort]) -> Mapping[str, PortIdentity]:

@@ -1,8 +1,8 @@
 r"""Read a field of a template that holds a list: `{signal_#:/[01]/}`, one value for each item. Pure.
 
-The value of item 3 is the field `signal_3`. A regular expression matches one item; a `d` behind it makes whole numbers of the
-items, `by " "` names the text between two, `from 0` the number of the first. Where the expression has two groups, the device
-numbers the items itself: the first group is the number, the second the value; `from 1` is the number of what it calls 0.
+The value of item 3 is the field `signal_3`. A regular expression matches one item; a `d` or `f` behind it makes numbers of the
+items, `by " "` names the text between two, `from 0` the number of the first. Of an expression with one group, the group is the
+value. Where it has two, the device numbers the items itself: the first group is the number; `from 1` is that of what it calls 0.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import re
 from collections.abc import Iterator, Sequence
 
 from adapters.serial.framing.notation import text_bytes
-from adapters.serial.profile.fields import Field, decode_text
+from adapters.serial.profile.fields import Field, decode_text, finite_number
 from gateway.adapter import Value
 
 MAX_ITEMS = 512
 """Items that are read; further ones are ignored."""
 
-LIST_FORMATS = '/regular expression/ of one item, then maybe d, by "text between two", from 0'
+LIST_FORMATS = '/regular expression/ of one item, then maybe d or f, by "text between two", from 0'
 
-_FORMAT = re.compile(r'/(?P<item>.+)/(?P<whole>d)?(?: by "(?P<by>(?:[^"\\]|\\.)+)")?(?: from (?P<first>\d{1,3}))?')
+_FORMAT = re.compile(r'/(?P<item>.+)/(?P<kind>[df])?(?: by "(?P<by>(?:[^"\\]|\\.)+)")?(?: from (?P<first>\d{1,3}))?')
 _NUMBERED_GROUPS = 2
 
 
@@ -40,7 +40,7 @@ def list_field(name: str, written: str) -> Field:
     def read(raw: bytes) -> Iterator[tuple[str, Value]]:
         for at, one in enumerate(_items(raw, item, by)):
             number = first + (int(one[1]) if is_numbered else at)
-            yield f"{stem}{number}", _value(one[_NUMBERED_GROUPS if is_numbered else 0], is_whole=found["whole"] is not None)
+            yield f"{stem}{number}", _value(one[item.groups], found["kind"])
 
     def no_list(_values: Sequence[Value]) -> bytes:
         raise ValueError(f"{name}: a list can be read, but not sent")
@@ -56,8 +56,8 @@ def _compiled(written: str) -> re.Pattern[bytes]:
         compiled = re.compile(written.encode(), re.DOTALL)
     except re.error as error:
         raise ValueError(f"{written!r} is not a regular expression: {error}") from error
-    if compiled.groups not in {0, _NUMBERED_GROUPS} or compiled.fullmatch(b"") is not None:
-        raise ValueError(f"{written!r} is to match one item, with no groups, or with two: its number and its value")
+    if compiled.groups > _NUMBERED_GROUPS or compiled.fullmatch(b"") is not None:
+        raise ValueError(f"{written!r} is to match one item, with at most two groups: its number and its value")
     return compiled
 
 
@@ -71,5 +71,11 @@ def _items(raw: bytes, item: re.Pattern[bytes], by: bytes) -> Iterator[re.Match[
         at = found.end() + len(by)
 
 
-def _value(raw: bytes, *, is_whole: bool) -> Value:
-    return int(raw) if is_whole else decode_text(raw)
+def _value(raw: bytes, kind: str | None) -> Value:
+    match kind:
+        case "d":
+            return int(raw)
+        case "f":
+            return finite_number(decode_text(raw))
+        case _:
+            return decode_text(raw)

@@ -28,6 +28,7 @@ from adapters.serial.profile.grammar import (
     RefusalRule,
     SettingRule,
 )
+from adapters.serial.profile.json_template import JsonTemplate
 from adapters.serial.profile.no_value import NoValueRule
 from adapters.serial.profile.points import Point
 from adapters.serial.profile.repetition import written_out
@@ -69,7 +70,7 @@ class Profile(DeviceProfile):
     ends_with: TextBytes | None = Field(
         default=None, description="end of a request, if requests are not framed like answers; empty: no end mark"
     )
-    notation: Literal["text", "binary"] = Field(default="text", description="notation of the templates")
+    notation: Literal["text", "binary", "json"] = Field(default="text", description="notation of the templates")
     no_value: NoValueRule = NoValueRule()
     ignore_case: bool = Field(default=False, description="true: answers match in upper and lower case")
     codec: str | None = Field(default=None, pattern=r"^[\w.]+:\w+$", description="`module:Class`, if templates are not enough")
@@ -206,11 +207,14 @@ class Profile(DeviceProfile):
             self._codec = load_codec(self.codec)
         for place, written in self._all_templates():
             try:
-                self._templates[written] = Template.parse(
-                    written, self.notation, ignore_case=self.ignore_case, no_value=self.no_value
-                )
+                self._templates[written] = self._parsed(written)
             except ValueError as error:
                 yield f"{place}: {error}"
+
+    def _parsed(self, written: str) -> Template:
+        if self.notation == "json":
+            return JsonTemplate.parse_json(written)
+        return Template.parse(written, self.notation, ignore_case=self.ignore_case, no_value=self.no_value)
 
     @table_check
     def _has_templates_or_a_codec(self) -> Iterator[str]:

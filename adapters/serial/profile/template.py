@@ -26,7 +26,7 @@ from adapters.serial.profile.list_fields import list_field
 from adapters.serial.profile.no_value import NoValueRule
 from gateway.adapter import Value
 
-TemplateKind: TypeAlias = Literal["text", "binary"]
+TemplateKind: TypeAlias = Literal["text", "binary", "json"]
 
 _FIELD = r"\{\w*:/.*?/[df]?\??\}|\{[^{}]*\}"
 _TEXT = re.compile(rf"(?P<literal>(?:[^{{}}]|\{{\{{|\}}\}})+)|(?P<field>{_FIELD})|(?P<stray>.)", re.DOTALL)

@@ -74,8 +74,10 @@ def readings(protocol, query, payload):
     ("template", "payload", "values"),
     [
         ("Mut{m_#:/[0-3]/}", b"Mut021", {"m_1": "0", "m_2": "2", "m_3": "1"}),
+        (r'{m_#:/[\d.]+/f by ","}', b"1.5,20", {"m_1": 1.5, "m_2": 20.0}),
         ('{m_#:/[01]/d by "*"}', b"1*0", {"m_1": 1, "m_2": 0}),
         (r'{m_#:/\d\d/d by " " from 17}{_:/(?: --)*/} Vid', b"01 22 -- -- Vid", {"m_17": 1, "m_18": 22}),
+        ('{m_#:/I?(\\d+)/d by ";"}', b"I4;0", {"m_1": 4, "m_2": 0}),
         (r'R:\n{m_#:/(\d+) (\w+)/ by "\n" from 1}', b"R:\n0 U\n7 L", {"m_1": "U", "m_8": "L"}),
         (r'R:\n{m_#:/(\d+) (\w+)/ by "\n"}', b"R:\n0 U", {"m_0": "U"}),
     ],
@@ -94,7 +96,7 @@ def test_what_is_no_list_does_not_match(payload):
     [
         ("{m_#:d}", "is not written as"),
         ("{m_#:/[/}", "is not a regular expression"),
-        ("{m_#:/(a)/}", "with no groups, or with two"),
+        ("{m_#:/(a)(b)(c)/}", "with at most two groups"),
         ("{m_#:/a*/}", "to match one item"),
     ],
 )
