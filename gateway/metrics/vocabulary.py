@@ -33,7 +33,7 @@ PARTS: Final = (
 """The parts of a device that may stand before a base: where it is measured."""
 
 UNITS: Final = frozenset(
-    {"V", "mV", "kV", "A", "mA", "kA", "W", "kW", "MW", "var", "kvar", "Mvar", "VA", "kVA", "MVA", "Hz", "mHz", "kHz"}
+    {"V", "mV", "kV", "A", "mA", "kA", "W", "kW", "MW", "var", "kvar", "Mvar", "VA", "kVA", "MVA", "Hz", "mHz", "kHz", "MHz"}
     | {"Wh", "kWh", "MWh", "GJ", "varh", "kvarh", "Mvarh", "VAh", "kVAh", "MVAh", "Ω", "kΩ", "MΩ", "%", "rpm", "s", "ms", "h"}
     | {"°C", "K", "hPa", "Pa", "kPa", "bar", "mbar", "ppm", "ppb", "mg/m³", "µg/m³", "kg/m³", "g/m³", "1/m³", "Bq/m³", "lx"}
     | {"dB", "dBA", "dBm", "µS/cm", "mS/cm", "W/m²", "m/s", "km/h", "°", "mm", "m", "µT", "T", "m³", "dm³", "l", "L", "kg", "g"}

@@ -263,10 +263,10 @@ def test_a_profile_of_the_integrator_replaces_its_namesake(tmp_path):
 def test_built_in_profiles_have_lower_case_metrics_known_units_and_match_rules(profile):
     points = [point for part in profile.parts for point in part.points]
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", point.metric) for point in points)
-    units = {"°C", "°", "m", "km/h", "h", "s", "V", "A", "W", "kW", "kWh", "kvar", "kvarh", "kVA", "Hz", "%", "dB", "dBm"}
+    units = {"°C", "°", "m", "km/h", "h", "s", "V", "A", "W", "kW", "kWh", "kvar", "kvarh", "kVA", "Hz", "%", "dB", "dBm", "MHz"}
     assert {point.unit for point in points} <= {None, *units}
     assert profile.match
-    assert all(rule.answer or rule.read_back for rule in profile.commands)
+    assert all(rule.answer or rule.is_proven for rule in profile.commands)
 
 
 NO_VALUE = '[no_value]\nmagnitude = 9.8e37\nwords = ["OL", "OVER"]\n'

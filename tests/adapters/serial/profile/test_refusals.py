@@ -25,6 +25,12 @@ REFUSALS = {
     "blackmagic-videohub": [b"NAK\n\n"],
     "megatec-ups": [b"(NAK\r", b"NAK\r"],
     "apc-smart-ups": [b"NA\r\n"],
+    "qsys-core": [b'{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found."},"id":1}\0'],
+    "lightware-lw3": [b"pE /.ProductName %E002:Not exist\r\n", b"nE / %E004:Access denied\r\n"],
+    "shure-ulxd": [b"< REP ERR >"],
+    "biamp-tesira": [b"-ERR\r\n", b"-ERR address not found\r\n"],
+    "lutron-integration": [b"~ERROR,6\r\n", b"QNET> ~ERROR,2\r\n"],
+    "wattbox": [b"#Error\n"],
     "mt-sics": [b"I4 I\r\n", b"ES\r\n", b"ET\r\n", b"EL\r\n", b"SI I\r\n"],
     "scpi-power-supply": [b'-113,"Undefined header"\n', b'-100,"Command error"\n', b"ERROR -113\n", b"Undefined header\n"],
 }
