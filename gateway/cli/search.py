@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -17,13 +17,10 @@ from gateway.cli.interrupts import EXIT_STOPPED, is_interrupted
 from gateway.cli.progress import progress_shown
 from gateway.field.plugins import installed, usable
 from gateway.first_start.config_proposal import entry_text
-from gateway.first_start.first_look import ScannedBus, search_entry
+from gateway.first_start.first_look import ScannedBus, is_worth_an_entry, search_hosts
 from gateway.network_search.named_hosts import NamedHosts, parse_networks
-from gateway.network_search.search import ANSWER_SECONDS, FoundHost, NetworkSearch
+from gateway.network_search.search import ANSWER_SECONDS, FoundHost, NetworkSearch, entries_of
 from gateway.network_search.service_types import service_title
-
-MOST_AT_ONCE = 32
-"""So many hosts are asked at the same time what devices they are."""
 
 SHOW_SECONDS = 0.25
 SHOWN_ANNOUNCEMENTS = 3
@@ -95,21 +92,17 @@ class _Results:
 
 async def _search(results: _Results, named: NamedHosts) -> None:
     """Search, and ask each host that is found what devices it is or has."""
-    adapters, free = usable(installed()), asyncio.Semaphore(MOST_AT_ONCE)
+    adapters = usable(installed())
 
-    async def identify(index: int, one: FoundHost) -> None:
-        async with free:
-            await search_entry(one.adapter, one.host.entry, adapters, add=results.buses.setdefault(index, []).append)
-
-    async def identify_all(kind: str, _: Mapping[str, Any]) -> None:
-        hosts = [(index, one) for index, one in enumerate(results.network.found) if one.adapter == kind]
-        await asyncio.gather(*(identify(index, one) for index, one in hosts))
+    async def identify(hosts: Sequence[FoundHost]) -> None:
+        indices = [index for index, one in enumerate(results.network.found) if one.adapter == hosts[0].adapter]
+        await search_hosts(hosts, adapters, add=lambda index, bus: results.buses.setdefault(indices[index], []).append(bus))
 
     with progress_shown(_what(named)) as show_step:
         showing = asyncio.create_task(_show_devices(results, show_step))
         try:
             await results.network.run(
-                on_table=identify_all,
+                on_found=identify,
                 on_step=lambda kind, step: show_step(Progress(step.done, step.total, f"{kind}: {step.note}")),
             )
         finally:
@@ -148,7 +141,7 @@ def _facts(results: _Results, named: NamedHosts) -> dict[str, Any]:
             for kind, one in network.summaries.items()
         ],
         "problems": [{"what": what, "problem": problem} for what, problem in network.problems.items()],
-        "configuration": _configuration(network),
+        "configuration": _configuration(results),
     }
 
 
@@ -192,8 +185,10 @@ def _announcement_facts(one: Announcement) -> dict[str, Any]:
     }
 
 
-def _configuration(network: NetworkSearch) -> str:
-    return "\n\n".join(entry_text(kind, table) for kind, table in network.tables().items())
+def _configuration(results: _Results) -> str:
+    """Return the entries that add what was found."""
+    found = [one for index, one in enumerate(results.network.found) if is_worth_an_entry(one, results.buses.get(index, ()))]
+    return "\n\n".join(entry_text(kind, table) for kind, table in entries_of(found).items())
 
 
 def _show(results: _Results, named: NamedHosts) -> None:
@@ -209,7 +204,7 @@ def _show(results: _Results, named: NamedHosts) -> None:
         out.print(f"{one.text}{advice}", style="dim", markup=False, soft_wrap=True)
     if not network.found:
         out.print(NOTHING_FOUND, style="dim", markup=False, soft_wrap=True)
-    if configuration := _configuration(network):
+    if configuration := _configuration(results):
         out.print(f"\nFor the configuration:\n\n{configuration}\n", markup=False, soft_wrap=True)
     for what, problem in network.problems.items():
         err.print(f"[bold red]error:[/] {escape(f'{what}: {problem}')}")

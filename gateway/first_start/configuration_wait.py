@@ -101,6 +101,8 @@ class ConfigurationWait:
                 "is_looking": self._searches.is_looking,
                 "search": self._searches.summary(),
                 "seen": self._searches.shown(),
+                "network": self._searches.network_hosts(),
+                "network_problems": self._searches.network_problems(),
             }
         )
 

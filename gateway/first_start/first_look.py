@@ -14,7 +14,7 @@ from gateway.errors import GatewayError
 from gateway.field.guard.guarded_adapter import waited
 from gateway.field.open_buses import list_present_buses
 from gateway.network_search.named_hosts import parse_networks
-from gateway.network_search.search import ANSWER_SECONDS, NetworkSearch, merged_entries
+from gateway.network_search.search import ANSWER_SECONDS, FoundHost, NetworkSearch, merged_entries
 from gateway.plain_text import named_error, text_of_error
 from gateway.tasks import closed_after, loop_time
 
@@ -22,6 +22,10 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 90.0
 """The longest time that one bus is searched."""
+
+
+MOST_AT_ONCE: Final = 128
+"""So many hosts of named networks are searched at the same time."""
 
 
 @dataclass(slots=True)
@@ -84,7 +88,7 @@ class FirstLook:
         """Search all buses at the same time."""
         self.began_at = loop_time()
         self._tasks = {kind: asyncio.create_task(self._search_with(kind, adapter)) for kind, adapter in self._adapters.items()}
-        tasks = [*self._tasks.values(), asyncio.create_task(self.network.run(on_table=self._search))]
+        tasks = [*self._tasks.values(), asyncio.create_task(self.network.run(on_found=self._search_hosts))]
         try:
             await asyncio.gather(*tasks, return_exceptions=True)
         finally:
@@ -107,14 +111,51 @@ class FirstLook:
             return
         if table is None:
             return
-        await self._search(kind, table)
-
-    async def _search(self, kind: str, table: Mapping[str, Any]) -> None:
-        self.tables[kind] = merged_entries(self.tables.get(kind, {}), table)
+        self._add_entry(kind, table)
         await search_entry(kind, table, self._adapters, add=self._add)
+
+    async def _search_hosts(self, hosts: Sequence[FoundHost]) -> None:
+        """Search the buses of hosts that were found; one that was never reached is shown, and not proposed."""
+        buses: dict[int, list[ScannedBus]] = {}
+
+        def add(index: int, bus: ScannedBus) -> None:
+            buses.setdefault(index, []).append(bus)
+            self._add(bus)
+
+        await search_hosts(hosts, self._adapters, add=add)
+        for index, one in enumerate(hosts):
+            if is_worth_an_entry(one, buses.get(index, ())):
+                self._add_entry(one.adapter, one.host.entry)
+
+    def _add_entry(self, kind: str, table: Mapping[str, Any]) -> None:
+        self.tables[kind] = merged_entries(self.tables.get(kind, {}), table)
 
     def _add(self, scanned: ScannedBus) -> None:
         self.buses.append(scanned)
+
+
+async def search_hosts(
+    hosts: Sequence[FoundHost], adapters: Mapping[str, type[Adapter[Any]]], *, add: Callable[[int, ScannedBus], None]
+) -> None:
+    """Search the buses of each host that was found in named networks, many at the same time.
+
+    Args:
+        hosts: the hosts.
+        adapters: the adapter classes that can be used, by their type.
+        add: is called with the index of a host and each of its buses; the fields of a bus change while it is searched.
+    """
+    free = asyncio.Semaphore(MOST_AT_ONCE)
+
+    async def search(index: int, one: FoundHost) -> None:
+        async with free:
+            await search_entry(one.adapter, one.host.entry, adapters, add=lambda bus: add(index, bus))
+
+    await asyncio.gather(*(search(index, one) for index, one in enumerate(hosts)))
+
+
+def is_worth_an_entry(one: FoundHost, buses: Sequence[ScannedBus]) -> bool:
+    """Return whether a host is proposed: it was reached, or one of its buses could be opened; an answer may be anybody's."""
+    return one.host.was_reached or any(bus.problem is None for bus in buses)
 
 
 async def search_entry(

@@ -11,14 +11,26 @@ from typing import Any, Final
 from gateway.adapter import Adapter
 from gateway.first_start.buses_by_hand import BusByHand, bus_from, merged_tables
 from gateway.first_start.first_look import FirstLook, ScannedBus, search_entry
-from gateway.models import Found
+from gateway.models import Announcement, Found
 from gateway.network_search.named_hosts import parse_networks
-from gateway.status.setup_view import SHOWN_DEVICES, SetupBus, SetupDevice, SetupSearch
+from gateway.network_search.service_types import service_title
+from gateway.status.setup_view import (
+    SHOWN_DEVICES,
+    SetupAnnouncement,
+    SetupBus,
+    SetupDevice,
+    SetupNetworkHost,
+    SetupNetworkProblem,
+    SetupSearch,
+)
 from gateway.tasks import end_tasks
 
 log = logging.getLogger(__name__)
 
 MOST_BY_HAND: Final = 32
+SHOWN_ANNOUNCEMENTS: Final = 5
+"""So many services of one host are shown."""
+
 STOP_SECONDS: Final = 5.0
 
 
@@ -119,6 +131,26 @@ class SetupSearches:
             for bus in self.buses
         )
 
+    def network_hosts(self) -> tuple[SetupNetworkHost, ...]:
+        """Return what was found in the named networks, as the page shows it: what an adapter found first."""
+        if self._look is None:
+            return ()
+        network = self._look.network
+        hosts = [
+            SetupNetworkHost(host=one.host.host, found_as=one.host.kind, announces=_shown_announcements(one.announcements))
+            for one in network.found
+        ]
+        others: dict[str, list[Announcement]] = {}
+        for announcement in network.unused_announcements:
+            others.setdefault(announcement.host, []).append(announcement)
+        hosts += [SetupNetworkHost(host=host, announces=_shown_announcements(said)) for host, said in others.items()]
+        return tuple(hosts[:SHOWN_DEVICES])
+
+    def network_problems(self) -> tuple[SetupNetworkProblem, ...]:
+        """Return what could not be searched in the named networks."""
+        problems = {} if self._look is None else self._look.network.problems
+        return tuple(SetupNetworkProblem(what=what, problem=problem) for what, problem in problems.items())
+
     # what a person asks for --------------------------------------------------------------------------------------------
 
     async def again(self, hosts: str) -> None:
@@ -179,6 +211,13 @@ class SetupSearches:
 
 def _has_opened(bus: ScannedBus) -> bool:
     return bus.problem is None and (bus.is_done or bus.asked > 0 or bool(bus.devices))
+
+
+def _shown_announcements(announcements: Sequence[Announcement]) -> tuple[SetupAnnouncement, ...]:
+    return tuple(
+        SetupAnnouncement(service=service_title(one.service), name=one.name, port=one.port)
+        for one in announcements[:SHOWN_ANNOUNCEMENTS]
+    )
 
 
 def shown_device(found: Found) -> SetupDevice:

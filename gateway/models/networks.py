@@ -50,5 +50,8 @@ class NetworkHost:
     """What it was found as, for a person: `Modbus TCP`."""
     evidence: Mapping[str, str] = field(default_factory=dict)
     """What was asked -> what it answered."""
+    was_reached: bool = False
+    """It has accepted a connection. An answer by UDP and an announcement may be anybody's: such a host is proposed only when its
+    bus can be opened."""
     entry: Mapping[str, Any] = field(default_factory=dict)
     """The keys of an `[[adapter]]` entry, without `type`, that would add it. Lists of several hosts are put together."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Interface
 from typing import Any, Final
@@ -84,23 +84,16 @@ class NetworkSearch:
         used = {address for one in self.found for address in self._addresses_of(one.host.host)}
         return [one for one in self.announcements if one.host not in used]
 
-    def tables(self) -> dict[str, dict[str, Any]]:
-        """Return the `[[adapter]]` entries that would add what was found, by the type of their adapter."""
-        tables: dict[str, dict[str, Any]] = {}
-        for one in self.found:
-            tables[one.adapter] = merged_entries(tables.get(one.adapter, {}), one.host.entry)
-        return tables
-
     async def run(
         self,
         *,
-        on_table: Callable[[str, Mapping[str, Any]], Awaitable[None]],
+        on_found: Callable[[Sequence[FoundHost]], Awaitable[None]],
         on_step: Callable[[str, Progress], None] = lambda kind, progress: None,
     ) -> None:
         """Search, all adapters at the same time.
 
         Args:
-            on_table: is awaited with the type of each adapter that has found something, and its entry.
+            on_found: is awaited with the hosts of each adapter that has found some.
             on_step: is called with the progress of each adapter.
         """
         if not self._named.all:
@@ -111,9 +104,9 @@ class NetworkSearch:
 
         async def look_with(kind: str) -> None:
             await self._look_with(kind, interfaces, on_step)
-            table = self.tables().get(kind)
-            if table is not None:
-                await on_table(kind, table)
+            hosts = [one for one in self.found if one.adapter == kind]
+            if hosts:
+                await on_found(hosts)
 
         tasks = [asyncio.create_task(look_with(kind)) for kind in self._adapters]
         try:
@@ -193,6 +186,14 @@ class NetworkSearch:
 
     def _addresses_of(self, host: str) -> set[str]:
         return set(NamedHosts(single=(host,)).addresses(self._known_names))
+
+
+def entries_of(hosts: Iterable[FoundHost]) -> dict[str, dict[str, Any]]:
+    """Return the `[[adapter]]` entries that would add these hosts, by the type of their adapter."""
+    entries: dict[str, dict[str, Any]] = {}
+    for one in hosts:
+        entries[one.adapter] = merged_entries(entries.get(one.adapter, {}), one.host.entry)
+    return entries
 
 
 def merged_entries(table: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,29 @@ class SetupBus(StatusModel):
     by_hand: int | None = Field(default=None, description="its number among the buses that a person has named; null for others")
 
 
+class SetupAnnouncement(StatusModel):
+    """A service that a host in the named networks announces by DNS-SD."""
+
+    service: Text = Field(description="what it is for a person")
+    name: Text
+    port: int
+
+
+class SetupNetworkHost(StatusModel):
+    """A host that was found in the networks that a person has named."""
+
+    host: Text
+    found_as: Text | None = Field(default=None, description="what an adapter found it as; null for one that only announces")
+    announces: tuple[SetupAnnouncement, ...] = ()
+
+
+class SetupNetworkProblem(StatusModel):
+    """Something that could not be searched in the networks that a person has named."""
+
+    what: Text = Field(description="an adapter, a name, or DNS-SD")
+    problem: Text
+
+
 class SetupSearch(StatusModel):
     """One search of everything around this machine."""
 
@@ -75,6 +98,10 @@ class SetupState(StatusModel):
     is_looking: bool = Field(default=False, description="whether it still searches for devices")
     search: SetupSearch | None = None
     seen: tuple[SetupBus, ...] = ()
+    network: tuple[SetupNetworkHost, ...] = Field(
+        default=(), description=f"what was found in the networks that a person has named, at most {SHOWN_DEVICES} hosts"
+    )
+    network_problems: tuple[SetupNetworkProblem, ...] = Field(default=(), description="what could not be searched there")
     proposal: str | None = Field(default=None, description="a configuration to start with")
     proposal_file: Text | None = Field(default=None, description="the file it was written to; null if that failed")
 

@@ -26,11 +26,14 @@ from gateway.status.setup_view import (
     FileLine,
     FileToCorrect,
     KeyVerdict,
+    SetupAnnouncement,
     SetupBus,
     SetupDevice,
     SetupFamily,
     SetupFamilyDevice,
     SetupForm,
+    SetupNetworkHost,
+    SetupNetworkProblem,
     SetupProblem,
     SetupReview,
     SetupSearch,
@@ -331,6 +334,16 @@ def set_up(*, problems=None, has_key=False):
         is_looking=True,
         search=SetupSearch(buses=3, asked=250, found=3, hosts=1, answering_hosts=1, seconds=12),
         seen=SEEN,
+        network=(
+            SetupNetworkHost(host="192.168.1.20", found_as="Modbus TCP"),
+            SetupNetworkHost(
+                host="192.168.1.40",
+                found_as="PJLink class 2",
+                announces=(SetupAnnouncement(service="web page", name="Hall <b>1</b>", port=80),),
+            ),
+            SetupNetworkHost(host="192.168.1.41", announces=(SetupAnnouncement(service="Shelly", name="shellypro3em", port=80),)),
+        ),
+        network_problems=(SetupNetworkProblem(what="meter.local", problem="nobody knows an address of this name"),),
     )
     review = SetupReview(
         revision="abc123",

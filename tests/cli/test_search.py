@@ -75,8 +75,9 @@ def results_of(*found, announced=(), **summaries):
         profile="pjlink",
         confidence=Confidence.CERTAIN,
     )
-    buses = {0: [ScannedBus("serial", "tcp://10.0.0.1:4352", devices={"pjlink": projector})]} if found else {}
-    return search_module._Results(network, buses)
+    quiet, closed = ScannedBus("modbus", "10.0.0.2:502"), ScannedBus("serial", "tcp://10.0.0.4:4352", problem="it refuses")
+    buses = [ScannedBus("serial", "tcp://10.0.0.1:4352", devices={"pjlink": projector}), quiet, closed]
+    return search_module._Results(network, {index: [bus] for index, bus in enumerate(buses[: len(found)])})
 
 
 def test_the_table_has_the_evidence_and_the_lines_can_be_copied(capsys, monkeypatch):
@@ -86,7 +87,8 @@ def test_the_table_has_the_evidence_and_the_lines_can_be_copied(capsys, monkeypa
     ports = [{"port": "tcp://10.0.0.1:4352", "profiles": ["pjlink"]}]
     hall = NetworkHost(host="10.0.0.1", kind="PJLink class 2", evidence={"%2SRCH": "%2ACKN=00"}, entry={"ports": ports})
     quiet = NetworkHost(host="10.0.0.2", kind="Modbus TCP", entry={"hosts": ["10.0.0.2"]})
-    found = FoundHost("serial", hall, (page,)), FoundHost("modbus", quiet, ())
+    closed = NetworkHost(host="10.0.0.4", kind="PJLink class 2", entry={"ports": [{"port": "tcp://10.0.0.4:4352"}]})
+    found = FoundHost("serial", hall, (page,)), FoundHost("modbus", quiet, ()), FoundHost("serial", closed, ())
     results = results_of(*found, announced=(page, shelly), modbus=SearchSummary(6, 1, "connected to 6 hosts", "look again"))
     search_module._show(results, parse_networks(["10.0.0.0/29"]))
     out = capsys.readouterr().out
@@ -97,8 +99,10 @@ def test_the_table_has_the_evidence_and_the_lines_can_be_copied(capsys, monkeypa
     assert "\x1b" not in out
     assert "none that answers" in out
     assert "Shelly at port 80" in out
-    assert "2 found in 6 hosts" in out
+    assert "3 found in 6 hosts" in out
     assert "look again" not in out
+    assert "it refuses" in out
+    assert "tcp://10.0.0.4" not in out
     assert '[[adapter]]\ntype = "serial"\nports = [{ port = "tcp://10.0.0.1:4352", profiles = ["pjlink"] }]' in out
     assert '[[adapter]]\ntype = "modbus"\nhosts = ["10.0.0.2"]' in out
 

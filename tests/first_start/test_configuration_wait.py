@@ -9,11 +9,14 @@ from contextlib import asynccontextmanager, suppress
 import aiohttp
 import pytest
 
+from adapters.serial import SerialAdapter
+from gateway.adapter import Adapter, Announcement
 from gateway.config.loading import load
 from gateway.errors import StoreError
 from gateway.field.plugins import installed, usable
 from gateway.first_start.configuration_wait import ConfigurationWait
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus, SyntheticDevice
+from gateway.testing.serial import DeviceServer, Projector, SearchedProjector
 
 pytestmark = pytest.mark.enable_socket
 
@@ -47,14 +50,14 @@ def file(tmp_path, monkeypatch):
 
 
 @asynccontextmanager
-async def waiting(file, port, *, adapters=None, failure=None):
+async def waiting(file, port, *, adapters=None, failure=None, look_in=()):
     """Wait for the file, and yield what is waited with and a browser on the page."""
     adapters = usable(installed()) if adapters is None else adapters
 
     def read():
         return load(file if file.exists() else None, adapters)
 
-    wait = ConfigurationWait(file, read, adapters, read_every_seconds=0.05, retry_seconds=0.5)
+    wait = ConfigurationWait(file, read, adapters, look_in=look_in, read_every_seconds=0.05, retry_seconds=0.5)
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as browser:
         task = asyncio.create_task(wait.wait(failure))
         try:
@@ -115,6 +118,33 @@ async def test_without_a_configuration_it_shows_what_it_finds_and_writes_one(fil
         save(file, file.read_text().replace("[cloud]", f'[cloud]\nhardware_key = "{KEY}"'))
         configuration = await asyncio.wait_for(task, 60)
         assert [entry.type for entry in configuration.entries] == ["synthetic"]
+
+
+async def test_a_projector_in_a_named_network_is_offered_with_what_it_announces(file, port, monkeypatch, unused_tcp_port_factory):
+    monkeypatch.setenv("XYTE_GATEWAY__STATUS__PORT", str(port))
+    there, page = unused_tcp_port_factory(), {"service": "_http._tcp", "name": "Hall <b>1</b>", "port": 80}
+    monkeypatch.setattr("adapters.serial.discovery.pjlink_search.PJLINK_PORT", there)
+
+    async def browse(*_):
+        """Stand for the network below: what is heard there is tested by itself."""
+        return [Announcement(host="127.0.0.2", **page), Announcement(host="127.0.0.3", **page)]
+
+    monkeypatch.setattr("gateway.network_search.search.browse", browse)
+    monkeypatch.setattr(SerialAdapter, "first_look", Adapter.first_look)  # the ports of this machine
+    projector = DeviceServer(Projector(pjlink_class=2), host="127.0.0.2", port=there)
+    named = waiting(file, port, adapters={"serial": SerialAdapter}, look_in=["127.0.0.2", "127.0.0.3/32", "nobody.invalid"])
+    searched = SearchedProjector("127.0.0.2", port=there), SearchedProjector("127.0.0.3", port=there)
+    async with searched[0], searched[1], projector, named as (_, browser):
+        _, text = await got(browser, "/", until=lambda text: "A configuration to start with" in text)
+        _, german = await got(browser, "/", until=bool, headers={"Accept-Language": "de"})
+    assert "<bdi>127.0.0.2</bdi>: PJLink class 2" in text
+    assert "announces web page <bdi>Hall &lt;b&gt;1&lt;/b&gt;</bdi> at port 80" in text
+    assert "<bdi>NEC P506QL 9X00123FA</bdi> at" in text
+    assert "the device refuses the connection" in text
+    assert "nobody.invalid</bdi>: <bdi>nobody knows an address of this name" in text
+    assert "In den genannten Netzen" in german
+    assert "kündigt Webseite <bdi>" in german
+    assert f'ports = [{{ port = "tcp://127.0.0.2:{there}", profiles = ["pjlink"] }}]\n' in file.read_text()
 
 
 async def test_the_page_of_a_first_start_is_served_by_https_where_its_section_can_be_read(file, port):

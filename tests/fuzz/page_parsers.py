@@ -15,6 +15,7 @@ from gateway.emulator.api_types import ApiError
 from gateway.emulator.cloud import Cloud
 from gateway.emulator.telemetry import read_message
 from gateway.models import parse_name
+from gateway.network_search.named_hosts import parse_networks
 from gateway.status.auth.sign_in import own_path
 from gateway.status.model import decode_id, encode_id, printable_text
 from gateway.status.render.pages import PageAddress
@@ -101,6 +102,19 @@ PARSERS = (
         name="page: ids in addresses",
         inputs=cached(lambda: texts() | damaged([encode_id("a", "b").encode()], most=80).map(lambda raw: raw.decode("latin-1"))),
         parse=_id,
+    ),
+    FuzzedParser(
+        name="page: hosts and networks that people name",
+        inputs=cached(
+            lambda: (
+                texts()
+                | damaged([b"192.168.1.0/24", b"10.0.0.5:1502,meter.local", b"[fe80::1]:502", b"fd00::/120"], most=80).map(
+                    lambda raw: raw.decode("latin-1")
+                )
+            )
+        ),
+        parse=lambda written: list(parse_networks([written]).addresses({})),
+        errors=(ValueError,),
     ),
     FuzzedParser(name="page: names that people give", inputs=cached(texts), parse=parse_name, errors=(ValueError,)),
     FuzzedParser(

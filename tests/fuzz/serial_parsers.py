@@ -18,6 +18,7 @@ from adapters.serial.codecs.free_text import JsonCodec, KeyValueCodec
 from adapters.serial.codecs.nmea import NmeaCodec
 from adapters.serial.codecs.obis import ObisCodec
 from adapters.serial.discovery.identity import BusLocation, found_device, parse_address
+from adapters.serial.discovery.pjlink_search import mac_in
 from adapters.serial.discovery.probing import ProtocolProbe
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.notation import hex_bytes, text_bytes
@@ -244,6 +245,12 @@ PARSERS = (
         name="serial: echoes and prompts",
         inputs=cached(lambda: st.lists(damaged([b"S\r\n", b"S\r\nS S 1 g\r\n=>"]), max_size=6)),
         parse=_echoes,
+    ),
+    FuzzedParser(
+        name="serial: answer to a search",
+        inputs=cached(lambda: damaged([b"%2ACKN=00:1B:C5:00:B0:01\r", b"%2ackn=001bc500b001"], most=80)),
+        parse=mac_in,
+        errors=(ValueError,),
     ),
     FuzzedParser(
         name="serial: remembered address", inputs=cached(lambda: texts() | st.just("samsung-mdc/1")), parse=parse_address

@@ -27,6 +27,7 @@ CRASHES = {
     "JSON with an integer of 400 digits": ("serial: JSON lines", b'{"a": ' + b"9" * 400 + b"}"),
     "a configuration with an integer of 5,000 digits": ("configuration: gateway.toml", f"a = {NINES}".encode()),
     "a configuration nested 1,000 levels deep": ("configuration: gateway.toml", b"a = " + b"[" * 1000 + b"]" * 1000),
+    "a configuration whose key has 1,000 dots": ("configuration: gateway.toml", b"a" + b".a" * 1000 + b" = 1"),
     "a mistake in a file with an integer of 5,000 digits": (
         "configuration: line of a mistake",
         (f"a = {NINES}", ("adapter", 1, "name")),

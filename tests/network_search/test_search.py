@@ -8,7 +8,7 @@ import pytest
 from gateway.adapter import Announcement, NetworkHost, Progress, SearchSummary
 from gateway.network_search import search
 from gateway.network_search.named_hosts import parse_networks
-from gateway.network_search.search import NetworkSearch, merged_entries
+from gateway.network_search.search import NetworkSearch, entries_of, merged_entries
 from gateway.network_search.service_types import EVIDENCE, service_title, service_types
 from gateway.testing.devices import SyntheticAdapter, SyntheticBus
 
@@ -45,10 +45,10 @@ async def searched(texts=("10.0.0.0/30",), **adapters):
     tables, steps = {}, []
     network = NetworkSearch(adapters, parse_networks(texts), answer_seconds=0.1)
 
-    async def on_table(kind, table):
-        tables[kind] = table
+    async def on_found(hosts):
+        tables.update(entries_of(hosts))
 
-    await network.run(on_table=on_table, on_step=lambda *step: steps.append(step))
+    await network.run(on_found=on_found, on_step=lambda *step: steps.append(step))
     return network, tables, steps
 
 
@@ -56,7 +56,7 @@ async def test_what_each_adapter_finds_becomes_one_entry_of_its_type():
     other = NetworkHost(host="10.0.0.2", kind="Modbus TCP", entry={"hosts": ["10.0.0.2"], "n": 1})
     progress, summary = Progress(1, 2, "10.0.0.1"), SearchSummary(2, 2, "asked 2 hosts: 2 answered")
     network, tables, steps = await searched(synthetic=looking(METER, progress, other, summary), quiet=looking())
-    assert tables == {"synthetic": {"hosts": ["10.0.0.1", "10.0.0.2"], "n": 1}} == network.tables()
+    assert tables == {"synthetic": {"hosts": ["10.0.0.1", "10.0.0.2"], "n": 1}} == entries_of(network.found)
     assert steps == [("synthetic", progress)]
     assert network.summaries == {"synthetic": summary}
     assert network.problems == {}

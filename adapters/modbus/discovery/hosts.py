@@ -107,6 +107,7 @@ def _network_host(question: _Question, port: int) -> NetworkHost:
         host=question.written,
         kind="Modbus TCP with TLS" if is_tls else "Modbus TCP",
         evidence={f"connection to port {port}": "accepted"},
+        was_reached=True,
         entry={"hosts": [entry], "units": COMMON_UNITS},
     )
 

@@ -74,6 +74,23 @@ async def search_projectors(networks: NamedNetworks) -> AsyncIterator[NetworkHos
             yield _network_host(one.host, port=one.port)
 
 
+def mac_in(answer: bytes) -> bytes:
+    """Return the MAC address in a projector's answer to a search, six bytes.
+
+    Raises:
+        ValueError: it is none; the words say of what kind such datagrams are.
+    """
+    if len(answer) > LONGEST_ANSWER:
+        raise ValueError(OVERSIZED)
+    matched = _ANSWER.fullmatch(answer)
+    if matched is None:
+        raise ValueError(GARBAGE)
+    mac = bytes.fromhex(matched[1].decode().replace(":", "").replace("-", ""))
+    if mac[0] & 1 or not any(mac):  # of a group, or the one that stands for none
+        raise ValueError(WRONG_MAC)
+    return mac
+
+
 class _Answers(asyncio.DatagramProtocol):
     """The answers that count, each address once, and how many others there were, by what is wrong with them."""
 
@@ -107,14 +124,10 @@ class _Answers(asyncio.DatagramProtocol):
         """Take an answer that counts; return what is wrong with another one."""
         if address not in self._addresses:
             return OUTSIDE
-        if len(data) > LONGEST_ANSWER:
-            return OVERSIZED
-        matched = _ANSWER.fullmatch(data)
-        if matched is None:
-            return GARBAGE
-        mac = bytes.fromhex(matched[1].decode().replace(":", "").replace("-", ""))
-        if mac[0] & 1 or not any(mac):  # of a group, or the one that stands for none
-            return WRONG_MAC
+        try:
+            mac = mac_in(data)
+        except ValueError as why:
+            return str(why)
         if address in self._by_address:
             return None if self._by_address[address] == mac else OTHER_MAC
         if len(self._by_address) >= MOST_PROJECTORS:

@@ -35,7 +35,13 @@ def checked_network_host(found: Any, named: Collection[str]) -> NetworkHost:  # 
         raise Unusable(f"a host with something that raises {type_name(type(error))} when it is used") from None
     if why is not None:
         raise Unusable(why)
-    return NetworkHost(host=found.host, kind=plain_text(found.kind, MOST_KIND_CHARACTERS), evidence=evidence, entry=entry)
+    return NetworkHost(
+        host=found.host,
+        kind=plain_text(found.kind, MOST_KIND_CHARACTERS),
+        evidence=evidence,
+        was_reached=found.was_reached is True,
+        entry=entry,
+    )
 
 
 def _why_unusable(found: NetworkHost, named: Collection[str]) -> str | None:

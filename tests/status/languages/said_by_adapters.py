@@ -49,6 +49,7 @@ BY_ADAPTERS: dict[str, tuple[str, ...]] = {
         "{unit} addresses a TCP host itself, and is reserved on a serial line",
         '{written} is not a unit id: write "1-16, 20" or [1, 2, 20]',
     ),
+    "adapters/modbus/discovery/hosts.py": ("Modbus TCP with TLS",),
     "adapters/modbus/polling/read_plans.py": ("takes {number} ms to answer",),
     "adapters/serial/bus_facts.py": (
         "even",
@@ -62,6 +63,7 @@ BY_ADAPTERS: dict[str, tuple[str, ...]] = {
         "space",
     ),
     "adapters/serial/codec.py": ("the {name} must have {number} hexadecimal digits",),
+    "adapters/serial/discovery/pjlink_search.py": ("PJLink class 2",),
     "adapters/serial/port/port.py": ("{kind}:// is not supported: write tcp://, socket:// or rfc2217://",),
     "adapters/serial/port/selection.py": (
         "a device server takes no user and no password here: write {kind}://host:port",

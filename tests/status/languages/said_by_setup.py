@@ -90,6 +90,13 @@ SETUP: dict[str, tuple[str, ...]] = {
         "Enter the model id, or choose to decide later.",
         "This is the hardware key. The model id is another one, under Model, Info.",
     ),
+    "gateway/network_search/search.py": (
+        "a bug in the adapter: {error}",
+        "announcements cannot be listened to: {error}",
+        "nobody knows an address of this name",
+        "the interfaces of this machine cannot be listed: {error}",
+    ),
+    "gateway/network_search/service_types.py": ("web page",),
     "gateway/network_search/named_hosts.py": (
         "there are {number} hosts: name at most {most}",
         "{written} has {number} addresses: name networks of at most {most}",
