@@ -88,6 +88,7 @@ from gateway.profiles.parameters import (
     parameter_values,
     settings_model,
 )
+from gateway.profiles.point_facts import PointFacts
 from gateway.profiles.scaling import divisor, raw_number, shown_value
 from gateway.profiles.settings import ProfileSettings
 from gateway.profiles.workbench import ProfileWorkbench
@@ -166,6 +167,7 @@ __all__ = [
     "ParameterTexts",
     "PlannedBlock",
     "PlannedRead",
+    "PointFacts",
     "ProfileError",
     "ProfileFacts",
     "ProfileFiles",

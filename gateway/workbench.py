@@ -217,11 +217,15 @@ class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an ad
         """Return the profiles that the adapter has."""
         raise NotOffered("this adapter has no profiles")
 
-    def remarks_of(self, file: Path) -> Sequence[str]:
+    def remarks_of(self, file: Path, cases: Path | None = None) -> Sequence[str]:
         """Return what is unusual in a profile without mistakes, each with its line; `profile check --strict` refuses it.
 
+        Args:
+            file: the profile.
+            cases: the folder with its case folders, which are then looked through for those that it lacks.
+
         Raises:
-            ProfileProblems: the file cannot be read or has mistakes.
+            ProfileProblems: a file cannot be read or has mistakes.
         """
         raise NotOffered("this adapter has no profiles")
 

@@ -65,6 +65,10 @@ def check(
     with_: With = None,
     *,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse what is unusual, too. Exit code 1.")] = False,
+    cases: Annotated[
+        Path | None,
+        typer.Option("--cases", exists=True, file_okay=False, help="The folder of its case folders: tell which cases it lacks."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a profile and show its mistakes, or its blocks.
@@ -72,15 +76,16 @@ def check(
     Shows each mistake with its line, or the blocks that are read and the time that each takes.
 
     With an entry, the times are for the speed of its first bus; with an address too, the device there is read once. Read-only.
-    Names and units outside of the vocabulary of metrics, and a second source that is missing, are told; `--strict` refuses them.
+    What is unusual is told, and `--strict` refuses it: names and units outside of the vocabulary of metrics, a second source that
+    is missing, types without a rule for "not available" and, with --cases, cases that are missing.
     Exit code 2 if the profile has a mistake, 1 if the device could not be read.
     """
     with errors_shown(as_json=as_json):
         try:
             checked, readings = asyncio.run(_check(file, entry, address, config, with_))
+            remarks = _remarks(file, cases)
         except ProfileProblems as error:
             raise _refused(file, error, as_json=as_json) from error
-        remarks = _remarks(file)
         if strict and remarks:
             raise CommandFailed("\n".join(remarks))
     for remark in remarks:
@@ -146,16 +151,21 @@ def _refused(file: Path, error: ProfileProblems, *, as_json: bool) -> Exception:
     return typer.Exit(EXIT_WRONG)
 
 
-def _remarks(file: Path) -> list[str]:
+def _remarks(file: Path, cases: Path | None) -> list[str]:
     """Return what is unusual in a profile without mistakes, by the adapter whose format it follows."""
+    wrong: list[ProfileProblems] = []
 
     def remarks_by(workbench: Workbench) -> list[str] | None:
         try:
-            return list(workbench.remarks_of(file))
-        except ProfileProblems:
+            return list(workbench.remarks_of(file) if cases is None else workbench.remarks_of(file, cases))
+        except ProfileProblems as error:
+            wrong.append(error)
             return None
 
-    return next((told for told in _from_each_adapter(remarks_by).values() if told is not None), [])
+    told = next((told for told in _from_each_adapter(remarks_by).values() if told is not None), None)
+    if told is None:
+        raise min(wrong, key=lambda error: (error.strangeness, len(error.problems)))
+    return told
 
 
 def _from_each_adapter(call: Callable[[Workbench], T]) -> dict[str, T]:

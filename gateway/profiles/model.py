@@ -14,6 +14,7 @@ from gateway.profiles.files import Source
 from gateway.profiles.licences import LicenceRule
 from gateway.profiles.names import duplicates
 from gateway.profiles.parameters import ParameterSpec
+from gateway.profiles.point_facts import PointFacts
 
 ProfileName: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 """The name of a profile or of a family: lower-case letters, digits and hyphens."""
@@ -91,6 +92,19 @@ class DeviceProfile(BaseModel):
     def metrics_by_group(self) -> Mapping[str, Sequence[Metric]]:
         """The metrics of each poll group as `Adapter.metrics` has them; empty: they are unknown. An adapter overrides this."""
         return {}
+
+    @property
+    def point_facts(self) -> Iterable[PointFacts]:
+        """What a reviewer has to know of each point. An adapter overrides this."""
+        return ()
+
+    @property
+    def rules_to_add(self) -> Iterable[tuple[str, str]]:
+        """The rules of its grammar that a complete profile would have: the metric that shows it, and a sentence.
+
+        An adapter overrides this.
+        """
+        return ()
 
     @property
     def setting_specs(self) -> Sequence[ParameterSpec]:

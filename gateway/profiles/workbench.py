@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from gateway.metrics.vocabulary import metric_mistake
-from gateway.models import Metric
-from gateway.profiles.files import ProfileError, ProfileFiles
+from gateway.profiles.files import ProfileError, ProfileFiles, read_text
 from gateway.profiles.model import DeviceProfile
-from gateway.toml_lines import line_of
+from gateway.profiles.review import CaseReadings, review, review_cases
+from gateway.toml_text import read_toml
 from gateway.workbench import KnownProfile, ProfileProblems, Workbench
 
 ProfileT = TypeVar("ProfileT", bound=DeviceProfile)
@@ -44,15 +43,13 @@ class ProfileWorkbench(Workbench, Generic[ProfileT]):
             for _, profile in sorted(self._library.items())
         ]
 
-    def remarks_of(self, file: Path) -> Sequence[str]:
-        """Return the names and units outside of the vocabulary of metrics, and a second source that is missing."""
+    def remarks_of(self, file: Path, cases: Path | None = None) -> Sequence[str]:
+        """Return what is unusual in the profile and, with a folder of cases, which cases it lacks."""
         profile = self.read_profile(file)
-        text = file.read_text(encoding="utf-8")
-        lines = text.splitlines()
-        remarks = [(_line_with(metric.name, lines), told) for metric in _metrics(profile) if (told := _unusual(metric))]
-        if not profile.source.checked_against:
-            remarks.append((line_of(text, ("source",)) or 1, "`[source]` names no second source: `checked_against`"))
-        return [f"{file}:{line}: {told}" for line, told in sorted(dict.fromkeys(remarks))]
+        told = [f"{file}:{line}: {told}" for line, told in review(profile, file.read_text(encoding="utf-8"))]
+        if cases is not None:
+            told += [f"{cases}: {one}" for one in review_cases(profile, _case_readings(cases))]
+        return told
 
     def read_profile(self, file: Path) -> ProfileT:
         """Return the profile in a file that a person names.
@@ -66,14 +63,17 @@ class ProfileWorkbench(Workbench, Generic[ProfileT]):
             raise ProfileProblems(str(error), error.problems, strangeness=error.strangeness) from error
 
 
-def _metrics(profile: DeviceProfile) -> Iterable[Metric]:
-    return (metric for metrics in profile.metrics_by_group.values() for metric in metrics)
+def _case_readings(folder: Path) -> list[CaseReadings]:
+    """Return what the case folders in this folder expect.
 
-
-def _unusual(metric: Metric) -> str | None:
-    return metric_mistake(metric.name, metric.unit, is_number=metric.decimals is not None)
-
-
-def _line_with(name: str, lines: Sequence[str]) -> int:
-    """Return the 1-based line that names a metric; 1 where it is made by a rule."""
-    return next((number for number, line in enumerate(lines, 1) if f'"{name}"' in line), 1)
+    Raises:
+        ProfileProblems: a file of a case is no TOML, or cannot be read.
+    """
+    found = []
+    for file in sorted(folder.glob("*/expected.toml")):
+        try:
+            readings = read_toml(read_text(file)).get("readings", {})
+        except (ProfileError, ValueError) as error:
+            raise ProfileProblems(f"{file}: {error}") from error
+        found.append(CaseReadings(file.parent.name, readings if isinstance(readings, dict) else {}))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -17,13 +18,18 @@ from gateway.metrics.vocabulary import VocabularyError, metric_mistake, parse_vo
 from gateway.profiles.workbench import ProfileWorkbench
 from gateway.status.render.metric_titles import USUAL
 
-FILES = [(files, file) for files in (MODBUS, BLE, SERIAL) for file in sorted(files.folder.glob("*.toml"))]
+CASES = Path(__file__).parent
+FILES = [
+    (files, file, CASES / adapter / "cases" / file.stem)
+    for adapter, files in (("modbus", MODBUS), ("ble", BLE), ("serial", SERIAL))
+    for file in sorted(files.folder.glob("*.toml"))
+]
 METRIC = '[{name}]\nunit = "V"\ntitle = "Voltage"\nabout = "Voltage"\n'
 
 
-@pytest.mark.parametrize(("files", "file"), [pytest.param(files, file, id=file.stem) for files, file in FILES])
-def test_a_shipped_profile_uses_the_vocabulary_and_names_two_sources(files, file):
-    assert ProfileWorkbench(files, {}).remarks_of(file) == []
+@pytest.mark.parametrize(("files", "file", "cases"), [pytest.param(*one, id=one[1].stem) for one in FILES])
+def test_a_shipped_profile_passes_the_strict_check(files, file, cases):
+    assert ProfileWorkbench(files, {}).remarks_of(file, cases) == []
 
 
 @pytest.mark.parametrize(
@@ -134,6 +140,60 @@ def test_a_strangers_profile_is_warned_and_refused_when_strict(run, tmp_path):
     assert refused.exit_code == 1
     for remark in (f"{file}:6: `soc` is usually called", f"{file}:4: `[source]` names no second source"):
         assert remark in refused.stderr
+
+
+PROFILE = """
+name = "store"
+title = "Store"
+family = "{family}"
+source = {{ document = "data", edition = "1", section = "s", checked_against = ["another"] }}
+{rules}
+[[points]]
+metric = "{metric}"
+address = 1
+type = "{type}"
+unit = "{unit}"
+"""
+METER = {"family": "power-meter", "metric": "active_power", "type": "int16", "unit": "W", "rules": "[not_available]\nint16 = []"}
+
+
+def cases_with(folder, *expected):
+    for number, readings in enumerate(expected):
+        (folder / str(number)).mkdir(parents=True)
+        (folder / str(number) / "expected.toml").write_text(f"[readings]\n{readings}\n", encoding="utf-8")
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected", "told"),
+    [
+        ({"rules": ""}, ["active_power = -1"], '[not_available]` has no `int16 = [...]`: the numbers that mean "not available"'),
+        ({}, [], "it has no case: `xyte-gateway profile new` makes the first one"),
+        ({}, ["active_power = 1"], "no case has a negative number, although `active_power` can be negative"),
+        ({}, ["active_power = 1", "active_power = -1"], None),
+        ({"type": "float32", "rules": ""}, ["active_power = 1"], "no case has a negative number"),
+        ({"type": "float32", "rules": "", "family": "ev-charger"}, ["active_power = 1"], None),
+        ({"type": "float32", "rules": "", "metric": "active_power_import"}, ["active_power_import = 1"], None),
+        ({"rules": "[not_available]\nint16 = [0x7FFF]"}, ["active_power = -1"], 'no case has a value that is missing ("<none>")'),
+        ({"rules": "[not_available]\nint16 = [0x7FFF]"}, ["active_power = -1", 'active_power = "<none>"'], None),
+        ({"type": "uint16", "rules": "[not_available]\nuint16 = []"}, ["active_power = 1"], None),
+        ({"rules": "[not_available]\nint16 = []\n[defaults]\nvalid = [0, 9]"}, ['active_power = "<none>"'], None),
+    ],
+)
+def test_a_strict_check_tells_rules_and_cases_that_a_profile_lacks(run, tmp_path, changes, expected, told):
+    file = tmp_path / "store.toml"
+    file.write_text(PROFILE.format(**METER | changes), encoding="utf-8")
+    checked = run("profile", "check", str(file), "--strict", "--cases", str(cases_with(tmp_path / "cases", *expected)))
+    assert (checked.exit_code, told in checked.stderr) == (1, True) if told else checked.exit_code == 0, checked.stderr
+
+
+def test_a_case_that_is_no_toml_is_told_with_its_file(run, tmp_path):
+    file = tmp_path / "store.toml"
+    file.write_text(PROFILE.format(**METER), encoding="utf-8")
+    checked = run("profile", "check", str(file), "--cases", str(cases_with(tmp_path / "cases", "active_power = -")))
+    assert checked.exit_code == 2
+    assert f"{tmp_path / 'cases' / '0' / 'expected.toml'}: " in checked.stderr
 
 
 def test_the_vocabulary_is_printed_for_people_and_programs(run):

@@ -20,6 +20,7 @@ from gateway.adapter import (
     ParameterKind,
     ParameterSpec,
     ParameterTexts,
+    PointFacts,
     Reduce,
     SettingName,
     check_declarations,
@@ -100,6 +101,19 @@ class Point(ValueLayout, MetricTexts):
     def measured(self) -> Metric:
         """The metric that all its readings share."""
         return self._metric
+
+    @property
+    def facts(self) -> PointFacts:
+        """What a reviewer has to know of its values."""
+        is_number = self.format in NUMBERS and not self.values and self.bits is None
+        limits = self.valid or (raw_limits(self.format) if self.format in INTEGERS else None)
+        return PointFacts(
+            metric=self.metric,
+            unit=self.unit,
+            is_number=is_number,
+            can_be_negative=None if limits is None else is_number and min(limits) * self.scale + self.offset < 0,
+            has_no_value_rule=bool(self.not_available) or self.valid is not None,
+        )
 
     @property
     def decoded_by(self) -> Encoding:

@@ -27,6 +27,7 @@ from gateway.adapter import (
     DeviceProfile,
     Metric,
     ParameterSpec,
+    PointFacts,
     duplicates,
     table_check,
 )
@@ -73,6 +74,11 @@ class Profile(DeviceProfile):
         for point in self.points:
             groups.setdefault(point.group, []).append(point.measured)
         return groups
+
+    @property
+    def point_facts(self) -> list[PointFacts]:
+        """What a reviewer has to know of each point."""
+        return [point.facts for point in self.points]
 
     @property
     def setting_specs(self) -> list[ParameterSpec]:

@@ -19,6 +19,7 @@ from gateway.adapter import (
     MetricTexts,
     ParameterKind,
     ParameterSpec,
+    PointFacts,
     Reduce,
     divisor,
     table_check,
@@ -130,6 +131,23 @@ class Point(ValueRule, MetricTexts):
         """Whether the point takes fractions, as a parameter of a command."""
         has_fractions = self.type in FLOATS or not float(self.scale).is_integer() or not float(self.offset).is_integer()
         return ParameterKind.NUMBER if has_fractions else ParameterKind.WHOLE_NUMBER
+
+    def facts(self, not_available: NotAvailable) -> PointFacts:
+        """Return what a reviewer has to know of its values.
+
+        Args:
+            not_available: by type, the numbers of the maker that say "not available".
+        """
+        limits = self.valid or raw_limits(self.type)
+        is_number = self.type in {*NUMBER_FORMATS, ValueType.BCD} and not self.values and self.bits is None
+        own = self.not_available if self.not_available is not None else not_available.get(self.type)
+        return PointFacts(
+            metric=self.metric,
+            unit=self.unit,
+            is_number=is_number,
+            can_be_negative=None if limits is None else is_number and min(limits) * self.scale + self.offset < 0,
+            has_no_value_rule=bool(own) or self.valid is not None or (bool(self.models) and self.type in NOT_AVAILABLE),
+        )
 
     def writable(self, between: tuple[float, float] | None) -> tuple[float, float] | None:
         """Return the lowest and the highest value that these limits allow and that the registers can hold."""

@@ -20,7 +20,7 @@ from pydantic.main import IncEx
 from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
 from adapters.modbus.profile.grammar import CommandRule, Point, unwritable_because
 from adapters.modbus.profile.matching import IdentityOrigins, MatchRule, Origin, ValueRule
-from adapters.modbus.profile.points import PlacedPoint, ValueType, decoded_numbers
+from adapters.modbus.profile.points import PlacedPoint, ValueType, decoded_numbers, raw_limits
 from adapters.modbus.profile.sunspec_layout import NO_MODELS, PlacedModel, SunSpecLayout
 from gateway.adapter import (
     CommandSpec,
@@ -29,6 +29,7 @@ from gateway.adapter import (
     MetricTexts,
     ParameterKind,
     ParameterSpec,
+    PointFacts,
     SettingName,
     check_declarations,
     duplicates,
@@ -240,6 +241,23 @@ class Profile(DeviceProfile):
     def metrics_by_group(self) -> dict[str, list[Metric]]:
         """The metrics of each poll group; empty where the device determines them."""
         return {} if self.is_sunspec else self.metrics()
+
+    @property
+    def point_facts(self) -> list[PointFacts]:
+        """What a reviewer has to know of each point."""
+        return [point.facts(self.not_available) for point in self.points]
+
+    @property
+    def rules_to_add(self) -> Iterator[tuple[str, str]]:
+        """The types of whole numbers for which the profile does not say which numbers mean "not available"."""
+        shown: dict[ValueType, str] = {}
+        for point in self.points:
+            has_own = bool(point.models) or "not_available" in point.model_fields_set or point.valid is not None
+            if raw_limits(point.type) is not None and not has_own and point.type not in self.not_available:
+                shown.setdefault(point.type, point.metric)
+        for number, metric in shown.items():
+            told = 'the numbers that mean "not available", or `[]` where the maker defines none'
+            yield metric, f"`[not_available]` has no `{number} = [...]`: {told}"
 
     @property
     def setting_specs(self) -> list[ParameterSpec]:

@@ -33,7 +33,16 @@ from adapters.serial.profile.no_value import NoValueRule
 from adapters.serial.profile.points import Point
 from adapters.serial.profile.repetition import written_out
 from adapters.serial.profile.template import Template
-from gateway.adapter import CommandSpec, DeviceProfile, Metric, ParameterSpec, check_declarations, duplicates, table_check
+from gateway.adapter import (
+    CommandSpec,
+    DeviceProfile,
+    Metric,
+    ParameterSpec,
+    PointFacts,
+    check_declarations,
+    duplicates,
+    table_check,
+)
 
 DEFAULT_GROUPS: Mapping[str, float] = {"fast": 5.0, "normal": 30.0, "slow": 600.0}
 """Poll groups of every profile, with their intervals in seconds. At 9600 baud a request and its answer take some 50 ms, and the
@@ -122,6 +131,23 @@ class Profile(DeviceProfile):
             groups.setdefault(query.group, []).extend(point.metric_in(point.unit) for point in query.points)
         unasked = {point.metric: point.metric_in(point.unit) for message in self.messages for point in message.points}
         return {group: metrics for group, metrics in {**groups, "": list(unasked.values())}.items() if metrics}
+
+    @property
+    def point_facts(self) -> Iterator[PointFacts]:
+        """What a reviewer has to know of each point."""
+        has_rule = self.no_value.magnitude is not None or bool(self.no_value.words)
+        for part in self.parts:
+            answers = [self.template(one) for one in (part.answer if isinstance(part, Query) else part.says)]
+            for point in part.points:
+                is_number = not point.values and any(one.measures(point.source) for one in answers)
+                yield PointFacts(
+                    metric=point.metric,
+                    unit=point.unit,
+                    has_own_unit=point.unit_field is None,
+                    is_number=is_number,
+                    can_be_negative=None,
+                    has_no_value_rule=bool(point.not_available) or (has_rule and is_number),
+                )
 
     @property
     def setting_specs(self) -> list[ParameterSpec]:

@@ -110,6 +110,10 @@ class Template:
         """Return whether a field of this name takes whole numbers only."""
         return any(isinstance(piece, Field) and name in piece.names and piece.is_whole for piece in self._pieces)
 
+    def measures(self, name: str) -> bool:
+        """Return whether a field is one measured number."""
+        return any(isinstance(piece, Field) and name in piece.names and piece.is_number for piece in self._pieces)
+
     @property
     def can_be_sent(self) -> bool:
         """Whether it has no arbitrary parts, which can be matched but not sent."""
