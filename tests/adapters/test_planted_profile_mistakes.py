@@ -197,7 +197,7 @@ PLANTED: list[tuple[ProfileFiles[Any], str, str, str, str]] = [
                 ("scale = 0.1", 'scale = "0,1"', "point `temperature`.scale: has to be a number (it says '0,1')"),
                 ("scale = 0.1", "dead_band = 0", "point `temperature`.dead_band: has to be more than 0"),
                 ("scale = 0.1", "deadband = 1", "point `temperature`.deadband: no such key. Did you mean 'dead_band'?"),
-                ("scale = 0.1", "bits = [0, 4]", "point `temperature`: `bits` is for unsigned numbers"),
+                ("scale = 0.1", "bits = [12, 8]", "point `temperature`: bits [12, 8] exceed the 16 bits of sint16"),
                 ("[[commands]]", POINT_AGAIN + "[[commands]]", "point `temperature` is there twice"),
                 ('read_back = "humidity"', 'read_back = "dew"', "point `dew` cannot be read back"),
                 ('payload = "01 {level}"', 'payload = "01"', "command `switch`: the payload has to contain each"),
