@@ -13,7 +13,7 @@ from gateway.toml_lines import line_of
 NO_VALUE = "<none>"
 """The text that stands for "no value" in a case: TOML has no word for it."""
 
-ONE_DIRECTION = frozenset({"ev-charger"})
+ONE_DIRECTION = frozenset({"ev-charger", "pdu", "ups"})
 """Families of devices whose power has one direction."""
 
 

@@ -294,7 +294,7 @@ def test_one_mistake_is_told_once_with_its_line_and_without_the_words_of_a_libra
                 ('family = "meter"', 'family = "meter"\ncolour = 1', "colour: no such key"),
                 ('name = "Probe.*"', 'name = "Probe("', "match `Probe(`.name: 'Probe(' is not a regular"),
                 ("scale = 0.1", "scale = 0", "point `temperature`: `scale` cannot be 0"),
-                ("scale = 0", "bits = [0, 3]\nscale = 0", "point `temperature`: `bits` is for unsigned"),
+                ("scale = 0", "bits = [15, 3]\nscale = 0", "point `temperature`: bits [15, 3] exceed the 16 bits"),
                 ('metric = "humidity"', 'metric = "temperature"', "point `temperature` is there twice"),
                 ("between = [0, 100]", "between = [100, 0]", "`between` is [lowest, highest]"),
                 ('payload = "01 {level}"', 'payload = "01"', "the payload has to contain each"),
