@@ -92,7 +92,9 @@ class BleAdapter(Adapter[BleSettings]):
         )
         self._connector = PairingConnector(self._radio, self._pairing_wish)
         self._pool = ConnectionPool(self._connector, settings.connections)
-        self._sessions = DeviceSessions(self._pool, self._connector.note_read, lambda: self.memory)
+        self._sessions = DeviceSessions(
+            self._pool, self._connector.note_read, lambda: self.memory, lambda: self.settings.library.values()
+        )
         self._tracker = Tracker(settings, parsers, self._radio.forget)
         self._reachability = Reachability(self._tracker, self._pool.is_kept)
         self._uplink: Uplink | None = None

@@ -69,6 +69,8 @@ class Format(StrEnum):
     """4 bits of power of two, 4 bits of number, in 0.72 lux."""
     ESTIMOTE_UPTIME = "estimote.uptime"
     """2 bits of unit (seconds, minutes, hours, days) above 12 bits of number, in seconds; the two highest bits are ignored."""
+    SINT8_SIGN_MAGNITUDE = "sint8.sign-magnitude"
+    """A byte whose highest bit means minus, and whose other bits are the number."""
     OPT3001 = "opt3001"
     """4 bits of power of two, 12 bits of number, in 0.01 lux: the result register of the sensor OPT3001."""
 
@@ -95,9 +97,11 @@ class Flags:
     """A number at the beginning of a payload whose bits say which fields follow, as in the measurements of GATT."""
 
     at: int = 0
-    """The offset of its byte."""
+    """The offset of its first byte; bit 8 is the lowest of the next byte."""
     present: int | None = None
     """The bit that says that the value is there; `None`: it always is."""
+    at_least: int | None = None
+    """The byte is a number: how many values of a list are there; this one is, if the number is at least this."""
     before: Mapping[int, int] = field(default_factory=dict)
     """Bit -> the bytes of a field that stands before the value when this bit is set."""
     other_unit: int | None = None
@@ -113,8 +117,9 @@ class Flags:
             PayloadTooShort: the payload ends before the flags.
             NotInPayload: this payload does not contain the value.
         """
-        bits = first_bytes(payload[self.at :], 1)[0]
-        if self.present is not None and not bits >> self.present & 1:
+        bits = int.from_bytes(first_bytes(payload[self.at :], 1 + (self.present or 0) // 8), "little")
+        is_missing = self.present is not None and not bits >> self.present & 1
+        if is_missing or (self.at_least is not None and bits < self.at_least):
             raise NotInPayload("the flags of this payload say that it does not contain the value")
         at = encoding.at + sum(size for bit, size in self.before.items() if bits >> bit & 1)
         if self.other_unit is not None and bits >> self.other_unit & 1:
@@ -285,5 +290,6 @@ _SPECIAL: Mapping[Format, Callable[[bytes], Value]] = {
     Format.TENTHS_AND_WHOLE: special_formats.tenths_and_whole,
     Format.ESTIMOTE_LIGHT: special_formats.estimote_light,
     Format.ESTIMOTE_UPTIME: special_formats.estimote_uptime,
+    Format.SINT8_SIGN_MAGNITUDE: special_formats.sign_and_magnitude,
     Format.OPT3001: special_formats.opt3001,
 }

@@ -211,3 +211,13 @@ def tenths_and_whole(part: bytes) -> float | None:
     if whole & 0x80:
         return number
     return -number if number else None
+
+
+def sign_and_magnitude(part: bytes) -> int:
+    """Return the number of a byte whose highest bit means minus.
+
+    Raises:
+        PayloadTooShort: there is no byte.
+    """
+    raw = first_bytes(part, 1)[0]
+    return -(raw & 0x7F) if raw & 0x80 else raw

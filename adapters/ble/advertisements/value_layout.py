@@ -29,11 +29,24 @@ class FlagRules(FrozenTable):
     """The byte of flags in a payload: they say which fields follow, and in which unit."""
 
     at: int = Field(default=0, ge=0, le=511, description="the offset of the flags")
-    present: int | None = Field(default=None, ge=0, le=7, description="the value is there when this bit is set; left out: always")
+    present: int | None = Field(
+        default=None,
+        ge=0,
+        le=63,
+        description="the value is there when this bit is set; bit 8 is in the next byte; left out: always",
+    )
+    at_least: int | None = Field(
+        default=None, ge=1, le=255, description="the byte counts the values of a list: this one is there when it is at least this"
+    )
     before: dict[Annotated[int, Field(ge=0, le=7)], Annotated[int, Field(ge=1, le=64)]] = Field(
         default_factory=dict, description="bit -> bytes that stand before the value when it is set: `{ 1 = 7 }`"
     )
     other_unit: OtherUnit | None = Field(default=None, description="the value is in another unit when a bit is set")
+
+    @table_check
+    def _says_one_thing(self) -> None:
+        if self.at_least is not None and (self.present is not None or self.before or self.other_unit is not None):
+            raise ValueError("the byte of `at_least` is a number: it has no `present`, `before` or `other_unit`")
 
     @property
     def flags(self) -> Flags:
@@ -42,6 +55,7 @@ class FlagRules(FrozenTable):
         return Flags(
             at=self.at,
             present=self.present,
+            at_least=self.at_least,
             before=self.before,
             other_unit=None if self.other_unit is None else other.bit,
             other_scale=other.scale,

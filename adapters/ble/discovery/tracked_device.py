@@ -69,8 +69,8 @@ class TrackedDevice:
         """The decoder of its advertisements; a generic one is replaced as soon as a better source is found."""
         self.compared_shapes: set[object] = set()
         """The kinds of frames of it that were compared with the profiles."""
-        self.rejected_parsers: set[str] = set()
-        """The parsers that know it and need something for its values that a connection offers."""
+        self.rejected_sources: set[str] = set()
+        """The parsers that need something for its values that a connection offers, and the profiles that it did not confirm."""
         self.decoded: DecodedAdvertisement | None = None
         """The last advertisement, decoded; `None` when it could not be decoded."""
         self.last_decoded: DecodedAdvertisement | None = None
@@ -150,7 +150,7 @@ class TrackedDevice:
         self.decoder, self.decoded, self.last_decoded = before.decoder, before.decoded, before.last_decoded
         self.profile, self.match, self.information = before.profile, before.match, before.information
         self.offers_standard_services, self.reported = before.offers_standard_services, before.reported
-        self.rejected_parsers, self.heard_since = before.rejected_parsers, before.heard_since
+        self.rejected_sources, self.heard_since = before.rejected_sources, before.heard_since
 
     @property
     def address(self) -> str:

@@ -157,7 +157,7 @@ class Tracker:
             return
         decoder, decoded = self._find_decoder(device)
         if (decoder is None or decoder.rank < 0) and device.profile is None and not _is_compared(device):
-            profile = self._best_profile(advertisement)
+            profile = self._best_profile(device)
             if profile is not None:
                 device.use_profile(profile, best_match(advertisement, profile))
                 return
@@ -175,7 +175,7 @@ class Tracker:
         above = device.decoder.rank if device.decoder is not None else None if device.profile is None else GENERIC_RANK
         try:
             decoder = self._parsers.find_decoder(
-                advertisement, None if known is None else known.bind_key, above=above, without=device.rejected_parsers
+                advertisement, None if known is None else known.bind_key, above=above, without=device.rejected_sources
             )
         except ValueError as error:
             device.problem = str(error)
@@ -184,8 +184,8 @@ class Tracker:
             return None, None
         decoded = decoder.decode(advertisement)
         needs, has_values = (decoded.needs, bool(decoded.values)) if decoded is not None else ((), False)
-        if needs and (device.profile is not None or self._best_profile(advertisement) is not None):
-            device.rejected_parsers.add(decoder.parser)
+        if needs and (device.profile is not None or self._best_profile(device) is not None):
+            device.rejected_sources.add(decoder.parser)
             return None, None
         return (decoder, decoded) if device.profile is None or has_values else (None, None)
 
@@ -194,12 +194,13 @@ class Tracker:
         before, decoded = device.last_decoded, decoder.decode(device.advertisement)
         device.set_decoded(decoded)
         is_new = decoded is not None and decoded.needs and (before is None or not before.needs)
-        if is_new and (profile := self._best_profile(device.advertisement)) is not None:
-            device.rejected_parsers.add(decoder.parser)
+        if is_new and (profile := self._best_profile(device)) is not None:
+            device.rejected_sources.add(decoder.parser)
             device.use_profile(profile, best_match(device.advertisement, profile))
 
-    def _best_profile(self, advertisement: Advertisement) -> Profile | None:
-        return best_profile(advertisement, self._settings.library.values())
+    def _best_profile(self, device: TrackedDevice) -> Profile | None:
+        profiles = self._settings.library.values()
+        return best_profile(device.advertisement, (one for one in profiles if one.name not in device.rejected_sources))
 
     def _forget_oldest(self) -> None:
         by_age = sorted(self._by_address.values(), key=lambda device: device.heard_at)

@@ -26,6 +26,9 @@ SERIAL_PLACEHOLDERS = re.compile(r"(.)\1*|0?123456(7(8(9(0(abcdef)?)?)?)?)?", re
 """Further placeholders for serial numbers: one character over and over, digits in a row."""
 
 
+NO_ANSWERS: Mapping[str, bytes] = {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceInformation:
     """A device's description of itself. A field is `None` when the device does not have it, or only a placeholder."""
@@ -45,29 +48,50 @@ class DeviceInformation:
 
 def information_paths(profile: Profile | None, services: ServiceTable) -> list[CharacteristicPath]:
     """Return the characteristics to read for the device information, each once."""
-    paths = (find_characteristic(origin.service, origin.characteristic, services) for _, origin in _origins(profile))
+    origins = (origin for _, origin in _origins(profile) if origin.request is None)
+    paths = (find_characteristic(origin.service, origin.characteristic, services) for origin in origins)
     return list(
         dict.fromkeys(path for path in paths if path is not None and "read" in services[path.service][path.characteristic])
     )
 
 
-def parse_information(profile: Profile | None, payloads: Mapping[CharacteristicPath, bytes]) -> DeviceInformation:
-    """Return the device information in the values of `information_paths`; refused characteristics are missing there."""
+def information_requests(profile: Profile | None) -> list[str]:
+    """Return the names of the requests whose answers tell what the device is, each once."""
+    return list(dict.fromkeys(origin.request for _, origin in _origins(profile) if origin.request is not None))
+
+
+def parse_information(
+    profile: Profile | None, payloads: Mapping[CharacteristicPath, bytes], answers: Mapping[str, bytes] = NO_ANSWERS
+) -> DeviceInformation:
+    """Return the device information in the values of `information_paths` and the answers to `information_requests`.
+
+    Refused characteristics and unanswered requests are missing there.
+    """
     texts: dict[str, str] = {}
     evidence: dict[str, str] = {}
     for name, origin in _origins(profile):
-        path = next(
-            (path for path in payloads if path.characteristic == origin.characteristic and path.service in origin.service), None
-        )
-        text = None if path is None else _text(origin, payloads[path])
+        place, payload = _found_payload(origin, payloads, answers)
+        text = None if payload is None else _text(origin, payload)
         if text is not None:
-            evidence[f"{name.replace('_', ' ')} ({path})"] = text
+            evidence[f"{name.replace('_', ' ')} ({place})"] = text
             texts |= {} if _is_placeholder(name, text) else {name: text}
     if profile is not None and isinstance(profile.sub_model, str):
         texts["sub_model"] = profile.sub_model
     if "firmware_version" not in texts and "software_version" in texts:
         texts["firmware_version"] = texts["software_version"]
     return DeviceInformation(**texts, evidence=evidence)
+
+
+def _found_payload(
+    origin: InformationSource, payloads: Mapping[CharacteristicPath, bytes], answers: Mapping[str, bytes]
+) -> tuple[str, bytes | None]:
+    """Return where a field was looked for, and what the device said there; `None` for nothing."""
+    if origin.request is not None:
+        return f"answer to {origin.request}", answers.get(origin.request)
+    path = next(
+        (path for path in payloads if path.characteristic == origin.characteristic and path.service in origin.service), None
+    )
+    return str(path), None if path is None else payloads[path]
 
 
 def _origins(profile: Profile | None) -> Iterator[tuple[str, InformationSource]]:

@@ -34,6 +34,7 @@ class InformationSource(ValueLayout):
     format: Format = Format.UTF8
     service: Services
     characteristic: Uuid
+    request: str | None = Field(default=None, description="the request whose answer contains it, instead of a characteristic")
 
 
 OptionalSource: TypeAlias = InformationSource | Literal[False] | None
@@ -47,6 +48,7 @@ class IdentitySources(FrozenTable):
     manufacturer: OptionalSource = None
     model: OptionalSource = None
     firmware_version: OptionalSource = None
+    hardware_version: OptionalSource = None
 
 
 class ConnectionSettings(FrozenTable):
@@ -73,12 +75,17 @@ class Point(ValueLayout, MetricTexts):
     metric: str = Field(min_length=1)
     service: Services
     characteristic: Uuid
+    request: str | None = Field(default=None, description="the request whose answer contains it, instead of a characteristic")
     notify: bool = Field(default=False, description="the value is notified: subscribe to it, do not read it")
     event: bool = Field(
         default=False, description="notified only when it happens, like a pressed button: no first value is awaited"
     )
     optional: bool = Field(default=False, description="a device may lack it, without a remark")
     unit: str | None = None
+    repeats: tuple[int, int] | None = Field(
+        default=None,
+        description="[how many, bytes from one to the next] of a list: x_1, x_2, ...; counts `present` and `at_least` up",
+    )
     group: str = "normal"
     urgent: bool = False
     dead_band: float | None = Field(default=None, gt=0, description="a change of this size is reported at once")
@@ -96,6 +103,11 @@ class Point(ValueLayout, MetricTexts):
     def _has_decimals_of_a_number(self) -> None:
         if self.decimals is not None and (self.values or self.format not in NUMBERS):
             raise ValueError("`decimals` is for numbers, not for `values`, booleans or texts")
+
+    @table_check
+    def _repeats_in_a_file(self) -> None:
+        if self.repeats is not None:
+            raise ValueError("`repeats` is [how many, bytes from one to the next], two whole numbers from 1 to 64")
 
     @property
     def measured(self) -> Metric:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from adapters.ble.advertisements.advertisement import full_uuid
 from adapters.ble.profile.profile import Profile
-from adapters.ble.profile.standard_services import includable_services, points_of
+from adapters.ble.profile.requests import place_by_requests
+from adapters.ble.profile.standard_services import includable_services, points_of, requests_of
 from gateway.adapter import Mistake, ProfileFiles, apply_defaults
 
 
@@ -16,7 +17,51 @@ def _complete(content: dict[str, object]) -> None:
     apply_defaults(content)
     own = content["points"]
     if isinstance(own, list):
+        own.extend([again for point in own for again in _repetitions(point)])
+        place_by_requests(_tables_with_requests(content), content.get("requests"))
         content["points"] = [*own, *_included_points(content.get("services"), own)]
+        _include_requests(content)
+
+
+def _repetitions(point: object) -> Iterator[dict[str, object]]:
+    """Name a point that repeats `x_1`, and yield `x_2` and so on, each with its own place and its own flag."""
+    repeats = point.pop("repeats", None) if isinstance(point, dict) else None
+    if not isinstance(point, dict) or repeats is None:
+        return
+    if not (isinstance(repeats, list) and len(repeats) == 2 and all(isinstance(one, int) and 1 <= one <= 64 for one in repeats)):
+        point["repeats"] = repeats  # refused by the check of the point, at its place
+        return
+    metric, at, flags = point.get("metric"), point.get("at", 0), point.get("flags")
+    point["metric"] = f"{metric}_1"
+    for number in range(1, repeats[0]):
+        again = point | {"metric": f"{metric}_{number + 1}"}
+        again |= {"at": at + number * repeats[1]} if isinstance(at, int) else {}
+        again |= {"title": f"{point['title']} {number + 1}"} if isinstance(point.get("title"), str) else {}
+        if isinstance(flags, dict):
+            again["flags"] = flags | {
+                key: flags[key] + number for key in ("present", "at_least") if isinstance(flags.get(key), int)
+            }
+        yield again
+    if isinstance(point.get("title"), str):
+        point["title"] = f"{point['title']} 1"
+
+
+def _tables_with_requests(content: dict[str, object]) -> Iterator[tuple[tuple[str | int, ...], dict[str, object]]]:
+    """Yield the points and the sources of the identity, each with the keys that lead there."""
+    points, identity = content.get("points"), content.get("identity")
+    for index, point in enumerate(points if isinstance(points, list) else []):
+        if isinstance(point, dict):
+            yield ("points", index), point
+    for name, source in (identity if isinstance(identity, dict) else {}).items():
+        if isinstance(source, dict):
+            yield ("identity", name), source
+
+
+def _include_requests(content: dict[str, object]) -> None:
+    """Add the requests of the standard services behind those of the profile."""
+    own, services = content.get("requests", []), content.get("services")
+    if isinstance(own, list) and isinstance(services, list):
+        content["requests"] = [*own, *(request for service in services for request in requests_of(full_uuid(str(service))))]
 
 
 def _included_points(services: object, own: list[object]) -> Iterator[object]:

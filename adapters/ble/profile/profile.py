@@ -22,6 +22,7 @@ from adapters.ble.profile.grammar import (
     SettingRule,
 )
 from adapters.ble.profile.match_rules import MatchRule
+from adapters.ble.profile.requests import ConfirmRule, RequestRule
 from gateway.adapter import (
     CommandSpec,
     DeviceProfile,
@@ -49,6 +50,10 @@ class Profile(DeviceProfile):
     connection: ConnectionSettings = ConnectionSettings()
     services: tuple[Uuid, ...] = Field(default=(), description="standard services whose points are added: `180f`")
     prepare: tuple[InitialWrite, ...] = Field(default=(), description="the writes after connecting, in order")
+    requests: tuple[RequestRule, ...] = Field(default=(), description="what is asked by a write and answered by notifications")
+    confirm: ConfirmRule | None = Field(
+        default=None, description="the answer that shows that it is this one of several devices with the same `match`"
+    )
     identity: IdentitySources = IdentitySources()
     groups: dict[str, Annotated[float, Field(ge=1, le=7 * 86400)]] = Field(
         default_factory=dict, description="poll group -> its interval, in seconds"
@@ -74,6 +79,14 @@ class Profile(DeviceProfile):
         for point in self.points:
             groups.setdefault(point.group, []).append(point.measured)
         return groups
+
+    def request_named(self, name: str) -> RequestRule:
+        """Return the request with this name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {request.name: request for request in self.requests}[name]
 
     @property
     def point_facts(self) -> list[PointFacts]:
@@ -111,9 +124,18 @@ class Profile(DeviceProfile):
         yield from (f"setting `{twice}` is there twice" for twice in duplicates(rule.name for rule in self.settings))
 
     @table_check
+    def _asks_what_is_read(self) -> Iterator[str]:
+        names = [request.name for request in self.requests]
+        yield from (f"request `{twice}` is there twice" for twice in duplicates(names))
+        if self.confirm is not None and self.confirm.request not in names:
+            yield f"`confirm`: there is no request `{self.confirm.request}`; there are {', '.join(names) or 'none'}"
+
+    @table_check
     def _has_points_for_checks(self) -> Iterator[str]:
-        readable = {point.metric for point in self.points if len(point.service) == 1 and not point.notify}
+        readable = {
+            point.metric for point in self.points if len(point.service) == 1 and not point.notify and point.request is None
+        }
         for command in self.commands:
             if isinstance(command.read_back, str) and command.read_back not in readable:
-                reason = "it is missing, notified or has several services"
+                reason = "it is missing, notified, part of an answer, or has several services"
                 yield f"command `{command.name}`: point `{command.read_back}` cannot be read back: {reason}"

@@ -15,6 +15,12 @@ def best_profile(advertisement: Advertisement, profiles: Iterable[Profile]) -> P
     return max(fits, key=lambda fit: fit[0])[1] if fits else None
 
 
+def alternatives(profile: Profile, library: Iterable[Profile]) -> list[Profile]:
+    """Return a profile, and behind it those with the same advertisement, of which the answer of a device confirms one."""
+    same = (one for one in library if one.confirm is not None and one.match == profile.match and one.name != profile.name)
+    return [profile, *sorted(same, key=lambda one: one.name)]
+
+
 def best_match(advertisement: Advertisement, profile: Profile) -> MatchRule | None:
     """Return the match rule of a profile that fits the advertisement; of several, the one with the most conditions."""
     fits = (match for match in profile.match if match.fits(advertisement))

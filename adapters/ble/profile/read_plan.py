@@ -16,6 +16,7 @@ from adapters.ble.advertisements.plausibility import plausible
 from adapters.ble.advertisements.special_formats import NotInPayload, PayloadTooShort
 from adapters.ble.profile.grammar import InitialWrite, Point
 from adapters.ble.profile.profile import Profile
+from adapters.ble.profile.requests import RequestRule
 from gateway.adapter import Block, MetricRow, Value
 
 ServiceTable: TypeAlias = Mapping[str, Mapping[str, frozenset[str]]]
@@ -80,6 +81,17 @@ class CharacteristicReader:
         return self._rows[present]
 
 
+class AnswerReader(CharacteristicReader):
+    """Decodes the points of the answer to one request."""
+
+    def __init__(self, path: CharacteristicPath, points: Iterable[Point], request: RequestRule) -> None:
+        super().__init__(path, points)
+        self.request = request
+
+    def __repr__(self) -> str:
+        return f"AnswerReader({self.request.name}: {', '.join(point.metric for point in self.points)})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadPlan:
     """The operations on one connection, in this order."""
@@ -88,6 +100,8 @@ class ReadPlan:
     subscriptions: tuple[CharacteristicReader, ...] = ()
     """The characteristics that notify: the first value of each is awaited, except for events."""
     reads: tuple[CharacteristicReader, ...] = ()
+    answers: tuple[AnswerReader, ...] = ()
+    """The requests, one after the other."""
     remarks: tuple[str, ...] = ()
     """What the device lacks, for the operator."""
 
@@ -99,14 +113,16 @@ class ReadPlan:
             self,
             subscriptions=tuple(reader for reader in self.subscriptions if reader.path not in paths),
             reads=tuple(reader for reader in self.reads if reader.path not in paths),
+            answers=tuple(reader for reader in self.answers if reader.path not in paths),
         )
 
 
 def plan_reads(profile: Profile, groups: Iterable[str], services: ServiceTable) -> ReadPlan:
     """Return the operations that read these poll groups on a device with these services."""
     readers, remarks = _readers(profile, frozenset(groups), services)
-    subscriptions = tuple(reader for reader in readers if _is_subscribed(reader, services))
-    reads = tuple(reader for reader in readers if reader not in subscriptions)
+    answers = tuple(reader for reader in readers if isinstance(reader, AnswerReader))
+    subscriptions = tuple(reader for reader in readers if reader not in answers and _is_subscribed(reader, services))
+    reads = tuple(reader for reader in readers if reader not in subscriptions and reader not in answers)
     if not readers:
         return ReadPlan(remarks=tuple(remarks))
     writes = [one for one in profile.prepare if one.characteristic in services.get(one.service, {})]
@@ -115,15 +131,19 @@ def plan_reads(profile: Profile, groups: Iterable[str], services: ServiceTable) 
         for one in profile.prepare
         if one not in writes and not one.optional
     ]
-    return ReadPlan(initial_writes=tuple(writes), subscriptions=subscriptions, reads=reads, remarks=tuple(remarks))
+    return ReadPlan(
+        initial_writes=tuple(writes), subscriptions=subscriptions, reads=reads, answers=answers, remarks=tuple(remarks)
+    )
 
 
 def expected_services(profile: Profile) -> ServiceTable:
     """Return the services that the profile expects, for a device that has not been connected to yet."""
     services: dict[str, dict[str, frozenset[str]]] = {}
     for point in profile.points:
-        properties = frozenset({"notify" if point.notify else "read"})
+        properties = frozenset({"notify" if point.notify or point.request is not None else "read"})
         services.setdefault(point.service[0], {}).setdefault(point.characteristic, properties)
+    for request in profile.requests:
+        services.setdefault(request.service, {}).setdefault(request.write, frozenset({"write"}))
     for one in profile.prepare:
         services.setdefault(one.service, {}).setdefault(one.characteristic, frozenset({"write"}))
     return services
@@ -138,19 +158,40 @@ def find_characteristic(candidates: Iterable[str], characteristic: str, services
 
 
 def _readers(profile: Profile, groups: frozenset[str], services: ServiceTable) -> tuple[list[CharacteristicReader], list[str]]:
-    """Return a reader for each characteristic with a point of these groups, with all its points: the others cost nothing."""
-    points: dict[CharacteristicPath, list[Point]] = {}
-    due: set[CharacteristicPath] = set()
+    """Return a reader for each characteristic with a point of these groups, with all its points: the others cost nothing.
+
+    A request has a reader of its own, although several may be answered by one characteristic.
+    """
+    points: dict[tuple[CharacteristicPath, str | None], list[Point]] = {}
+    due: set[tuple[CharacteristicPath, str | None]] = set()
     remarks = []
     for point in profile.points:
-        path = find_characteristic(point.service, point.characteristic, services)
-        if path is not None and services[path.service][path.characteristic] & {"read", *NOTIFYING}:
-            points.setdefault(path, []).append(point)
-            due |= {path} if point.group in groups else set()
+        path, lack = _place_of(point, profile, services)
+        if path is not None:
+            points.setdefault((path, point.request), []).append(point)
+            due |= {(path, point.request)} if point.group in groups else set()
         elif point.group in groups and not point.optional:
-            expected = path or CharacteristicPath(point.service[0], point.characteristic)
-            remarks.append(f"{point.metric} is not read: the device {_lack(expected, is_present=path is not None)}")
-    return [CharacteristicReader(path, points[path]) for path in points if path in due], remarks
+            remarks.append(f"{point.metric} is not read: the device {lack}")
+    return [_reader(profile, path, request, points[path, request]) for path, request in points if (path, request) in due], remarks
+
+
+def _reader(profile: Profile, path: CharacteristicPath, request: str | None, points: list[Point]) -> CharacteristicReader:
+    return CharacteristicReader(path, points) if request is None else AnswerReader(path, points, profile.request_named(request))
+
+
+def _place_of(point: Point, profile: Profile, services: ServiceTable) -> tuple[CharacteristicPath | None, str]:
+    """Return the characteristic that tells a point; where the device cannot tell it, `None` and what it lacks."""
+    path = find_characteristic(point.service, point.characteristic, services)
+    uses = frozenset() if path is None else services[path.service][path.characteristic]
+    if point.request is None:
+        if uses & {"read", *NOTIFYING}:
+            return path, ""
+    elif uses & NOTIFYING:
+        request = profile.request_named(point.request)
+        if request.write in services.get(request.service, {}):
+            return path, ""
+        return None, _lack(CharacteristicPath(request.service, request.write), is_present=False)
+    return None, _lack(path or CharacteristicPath(point.service[0], point.characteristic), is_present=path is not None)
 
 
 def _lack(path: CharacteristicPath, *, is_present: bool) -> str:

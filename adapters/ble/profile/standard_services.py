@@ -19,6 +19,7 @@ from adapters.ble.advertisements.advertisement import full_uuid
 from adapters.ble.advertisements.toml_types import FrozenTable, Name, Uuid
 from adapters.ble.profile.grammar import InformationSource, Point
 from adapters.ble.profile.profile import Profile
+from adapters.ble.profile.requests import RequestRule, place_by_requests
 from gateway.adapter import Source
 
 FOLDER = Path(__file__).parents[1] / "services"
@@ -40,6 +41,7 @@ class StandardService(FrozenTable):
         default_factory=dict, description="the fields of the device information that it contains"
     )
     points: tuple[Point, ...] = ()
+    requests: tuple[RequestRule, ...] = ()
 
     @property
     def digits(self) -> str:
@@ -67,6 +69,15 @@ def points_of(service: str) -> list[dict[str, Any]]:
     if not points:
         raise KeyError(service)
     return [point.model_dump(exclude_unset=True) for point in points]
+
+
+def requests_of(service: str) -> list[dict[str, Any]]:
+    """Return the requests of this standard service, as a profile file contains them.
+
+    Raises:
+        KeyError: there is no such standard service.
+    """
+    return [request.model_dump(exclude_unset=True) for request in standard_services()[service].requests]
 
 
 def includable_services() -> list[str]:
@@ -104,6 +115,7 @@ def _merged_profile(digits: tuple[str, ...]) -> Profile:
                 "section": "; ".join(service.source.section for service in services),
             },
             "connection": {"mode": "stay" if any(service.mode == "stay" for service in services) else "visit"},
+            "requests": [request for service in services for request in service.requests],
             "points": list(_each_metric_once(services)),
         }
     )
@@ -140,7 +152,9 @@ def _load_service(file: Path) -> StandardService:
     written["identity"] = {
         name: {**service, "characteristic": characteristic} for name, characteristic in written.pop("identity", {}).items()
     }
+    written["requests"] = [{**service, **request} for request in written.pop("requests", [])]
     written["points"] = [{**service, "optional": True, **point} for point in written.pop("points", [])]
+    place_by_requests(((("points", index), point) for index, point in enumerate(written["points"])), written["requests"])
     try:
         return StandardService.model_validate(written)
     except ValidationError as error:

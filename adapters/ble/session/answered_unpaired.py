@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, MutableMapping
 
 from adapters.ble.profile.read_plan import CharacteristicPath
+from adapters.ble.radio.connection import PairingNeeded
+from gateway.adapter import Cause, DeviceUnreachable
 
 
 class AnsweredUnpaired:
@@ -34,6 +36,13 @@ class AnsweredUnpaired:
         paths = self._paths(key)
         if str(path) in paths:
             self._memory()[_name(key)] = " ".join(sorted(paths - {str(path)}))
+
+    def check(self, key: str, path: CharacteristicPath, error: PairingNeeded) -> None:
+        """Raise `DeviceUnreachable` where a device answered this characteristic before without a pairing, and does not now."""
+        if error.unanswered is None:
+            self.forget(key, path)
+        elif self.has(key, path):
+            raise DeviceUnreachable(f"{path}: {error.unanswered}", cause=Cause.NO_ANSWER) from error
 
     def _paths(self, key: str) -> set[str]:
         return set(self._memory().get(_name(key), "").split())

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from adapters.ble.advertisements.special_formats import NotInPayload
 from adapters.ble.discovery.tracked_device import TrackedDevice
 from adapters.ble.profile.commands import PreparedCommand
-from adapters.ble.profile.device_information import DeviceInformation, information_paths, parse_information
 from adapters.ble.profile.profile import Profile
-from adapters.ble.profile.read_plan import CharacteristicPath, CharacteristicReader, ReadPlan, plan_reads
+from adapters.ble.profile.read_plan import AnswerReader, CharacteristicPath, CharacteristicReader, ReadPlan, plan_reads
 from adapters.ble.profile.setting_writes import prepare_settings
 from adapters.ble.profile.standard_services import profile_for
 from adapters.ble.radio.connection import AttributeRefused, GattConnection, PairingNeeded
@@ -21,8 +20,10 @@ from adapters.ble.session.answered_unpaired import AnsweredUnpaired
 from adapters.ble.session.command_execution import read_back, run_command
 from adapters.ble.session.connection_pool import ConnectionPool
 from adapters.ble.session.device_settings import read_differing, write_settings
+from adapters.ble.session.identification import confirm_profile, read_information
 from adapters.ble.session.locked_characteristics import LockedCharacteristics
 from adapters.ble.session.pairing_connector import PairingImpossible
+from adapters.ble.session.requests import RequestUnanswered, ask
 from gateway.adapter import (
     Cause,
     ChildDevice,
@@ -54,6 +55,7 @@ class DeviceSessions:
         pool: opens the connections.
         on_read: called with the address of each device that was read.
         memory: returns what the adapter remembers over a restart.
+        library: returns all profiles: what a device answers may show that it has another one than it seems.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class DeviceSessions:
         pool: ConnectionPool,
         on_read: Callable[[str], None] = lambda address: None,
         memory: Callable[[], MutableMapping[str, str]] | None = None,
+        library: Callable[[], Iterable[Profile]] = tuple,
     ) -> None:
         forgotten: dict[str, str] = {}
         self._unpaired = AnsweredUnpaired(memory or (lambda: forgotten))
         self.uplink: Uplink | None = None
         """Receives the values that a device notifies between two reads."""
         self._pool = pool
+        self._library = library
         self._remarks: dict[str, Sequence[str]] = {}
         self._on_read = on_read
         self._locked = LockedCharacteristics()
@@ -91,9 +95,11 @@ class DeviceSessions:
         try:
             async with self._connected(device) as connection:
                 device.profile = device.profile or profile_for(connection.services)
-                information, device.needs, answered = await self._read_information(connection, device)
-                device.set_information(information)
-                await self._note_unpaired(connection, device.key, answered)
+                doubt = await confirm_profile(connection, device, self._library())
+                told = await read_information(connection, device, self._unpaired)
+                device.needs = doubt or told.needs
+                device.set_information(told.information)
+                await self._note_unpaired(connection, device.key, told.answered)
         except DeviceUnreachable as error:
             device.needs = str(error) if isinstance(error, PairingImpossible) else device.needs
             device.note_failed_connection(error)
@@ -152,6 +158,10 @@ class DeviceSessions:
         if not connection.is_blocked:
             for first_value in first_values:
                 readings += await first_value()
+        unanswered = [await self._ask(connection, reader, child, readings, remarks) for reader in plan.answers]
+        done.update(reader.path for reader in plan.answers)
+        if not readings and (silence := next(filter(None, unanswered), None)) is not None:
+            raise DeviceUnreachable(f"it accepts the connection, and does not answer: {silence}", cause=Cause.NO_ANSWER)
 
     async def execute(
         self, child: ChildDevice, device: TrackedDevice, profile: Profile, prepared: PreparedCommand
@@ -271,6 +281,29 @@ class DeviceSessions:
         self._note_answer(child, reader)
         return _decode(reader, payload, child, remarks)
 
+    async def _ask(
+        self,
+        connection: GattConnection,
+        reader: AnswerReader,
+        child: ChildDevice,
+        readings: list[Reading],
+        remarks: list[str],
+    ) -> str | None:
+        """Append the readings in the answer to a request, and return why there was none; `None` for an answer or a refusal."""
+        if connection.is_blocked:
+            return None
+        try:
+            content = await ask(connection, reader.request)
+        except AttributeRefused as error:
+            self._note_refusal(child, reader, error, remarks)
+            return None
+        except RequestUnanswered as error:
+            remarks.append(str(error))
+            return None if error.is_refusal else str(error)
+        self._note_answer(child, reader)
+        readings += _decode(reader, content, child, remarks)
+        return None
+
     def _note_answer(self, child: ChildDevice, reader: CharacteristicReader) -> None:
         self._answers.setdefault(child.key, {})[reader.path] = None
         self._locked.note_answer(child.key, reader.path)
@@ -289,41 +322,12 @@ class DeviceSessions:
             DeviceUnreachable: it was not answered, and it was answered before without a pairing: so that is not what it wants.
         """
         if isinstance(error, PairingNeeded):
-            self._check_unanswered(child.key, reader.path, error)
+            self._unpaired.check(child.key, reader.path, error)
         text = f"{reader.path}: {error}"
         remarks.append(text)
         self._answers.setdefault(child.key, {})[reader.path] = text
         if isinstance(error, PairingNeeded) and self._locked.note_refusal(child.key, reader.path, text):
             log.warning("%s: %s", child.name, text)
-
-    def _check_unanswered(self, key: str, path: CharacteristicPath, error: PairingNeeded) -> None:
-        """Raise `DeviceUnreachable` where a device answered this characteristic before without a pairing, and does not now."""
-        if error.unanswered is None:
-            self._unpaired.forget(key, path)
-        elif self._unpaired.has(key, path):
-            raise DeviceUnreachable(f"{path}: {error.unanswered}", cause=Cause.NO_ANSWER) from error
-
-    async def _read_information(
-        self, connection: GattConnection, device: TrackedDevice
-    ) -> tuple[DeviceInformation, str | None, Collection[CharacteristicPath]]:
-        """Return the device information, what a person has to do to read the rest of it, and what was answered.
-
-        Raises:
-            DeviceUnreachable: what was answered before without a pairing is not answered now.
-        """
-        payloads: dict[CharacteristicPath, bytes] = {}
-        needs: str | None = None
-        for path in information_paths(device.profile, connection.services):
-            try:
-                payloads[path] = await connection.read(*path)
-            except PairingNeeded as error:
-                self._check_unanswered(device.key, path, error)
-                needs = f"{path}: {error}"
-                if connection.is_blocked:
-                    break
-            except AttributeRefused:
-                continue  # the device information may be incomplete
-        return parse_information(device.profile, payloads), needs, tuple(payloads)
 
 
 async def _no_readings() -> list[Reading]:

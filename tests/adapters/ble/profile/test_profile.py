@@ -12,6 +12,7 @@ from adapters.ble.advertisements.advertisement import full_uuid
 from adapters.ble.advertisements.formats import Format
 from adapters.ble.profile.library import PROFILE_FILES
 from gateway.adapter import ProfileError, Reduce
+from gateway.metrics.vocabulary import UNITS
 
 HEAD = """\
 name = "test"
@@ -38,9 +39,33 @@ service = "ff01"
 characteristic = "ffa3"
 """
 
+REQUEST = """
+[[requests]]
+name = "state"
+service = "ff01"
+write = "ffa2"
+notify = "ffa1"
+payload = "01"
+"""
+
 
 def parsed(text: str):
     return PROFILE_FILES.parse(text, Path("test.toml"))
+
+
+def test_a_point_that_repeats_has_a_number_a_place_and_a_flag_of_its_own_each_time():
+    profile = parsed(HEAD + POINT + 'at = 6\nrepeats = [3, 2]\ntitle = "Probe"\nflags = { at = 1, at_least = 1 }')
+    assert [(point.metric, point.at, point.title, point.flags.at_least) for point in profile.points] == [
+        ("temperature_1", 6, "Probe 1", 1),
+        ("temperature_2", 8, "Probe 2", 2),
+        ("temperature_3", 10, "Probe 3", 3),
+    ]
+
+
+def test_a_point_of_a_request_is_where_the_request_is_answered():
+    content = HEAD + REQUEST + 'notify_service = "ff09"\n' + POINT.replace('service = "ff01"', 'request = "state"')
+    (point,) = parsed(content).points
+    assert (point.service, point.characteristic) == ((full_uuid("ff09"),), full_uuid("ffa1"))
 
 
 def test_defaults_count_for_each_point_that_does_not_say_otherwise():
@@ -139,7 +164,7 @@ def test_an_error_in_a_point_is_reported_with_its_fix(said, says):
         (HEAD + POINT.replace("temperature", "status"), "a metric cannot be called 'status'"),
         (
             'services = ["1234"]\n' + HEAD,
-            "'1234' is not a standard service with points; there are 1805, 1809, 180d, 180f, 1810, 181a, 181d",
+            "'1234' is not a standard service with points; there are 1805, 1808, 1809, 180d, 180f, 1810, 181a, 181d",
         ),
         ('services = ["180a"]\n' + HEAD, "'180a' is not a standard service with points"),
         ('services = "180f"\n' + HEAD + POINT, "services: has to be a list, in [ ]"),
@@ -181,6 +206,17 @@ def test_an_error_in_a_point_is_reported_with_its_fix(said, says):
             HEAD + COMMAND + 'payload = "{pin}"\nparameters = { pin = { between = [0, 9], default = 10 } }',
             "the parameter pin does not accept its own default",
         ),
+        (HEAD + POINT.replace('service = "ff01"', 'request = "state"'), "there is no request 'state'; there are none"),
+        (HEAD + REQUEST + POINT.replace('service = "ff01"', 'request = "sate"'), "there is no request 'sate'; there are state"),
+        (HEAD + POINT + "repeats = [0, 2]", "`repeats` is [how many, bytes from one to the next]"),
+        (HEAD + POINT + REQUEST + REQUEST, "request `state` is there twice"),
+        (
+            HEAD + POINT + '[confirm]\nrequest = "state"\nmatches = "1"',
+            "`confirm`: there is no request `state`; there are none",
+        ),
+        (HEAD + POINT + '[confirm]\nrequest = "state"\nmatches = "("', "'(' is not a regular expression"),
+        (HEAD + POINT + "flags = { at_least = 1, present = 2 }", "the byte of `at_least` is a number"),
+        (HEAD + POINT + 'format = "utf8"\nflags = { other_unit = { bit = 0, scale = 2 } }', "`other_unit` is for numbers"),
         (HEAD + COMMAND + 'payload = "01"\nshows = "on"', "`shows` needs a `read_back` that names a metric"),
         (HEAD + POINT + COMMAND + 'payload = "01"\nread_back = "temperature"', "`shows` is missing"),
         (HEAD + COMMAND + 'payload = "01"\n' + COMMAND + 'payload = "00"', "command `switch` is there twice"),
@@ -255,8 +291,7 @@ def test_an_unreadable_folder_or_file_is_reported(tmp_path):
 
 @pytest.mark.parametrize("profile", PROFILE_FILES.load().values(), ids=lambda profile: profile.name)
 def test_built_in_profiles_have_lower_case_metrics_known_units_and_match_rules(profile):
-    units = {None, "°C", "%", "hPa", "ppm", "ppb", "Bq/m³", "lx", "µS/cm", "V", "s"}
     assert all(re.fullmatch(r"[a-z][a-z0-9_]*", point.metric) for point in profile.points)
-    assert {point.unit for point in profile.points} <= units
+    assert {point.unit for point in profile.points} <= {None, *UNITS}
     assert profile.match
     assert profile.maker

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid, short_uuid
+from adapters.ble.profile.answer_frames import AnswerAssembler
 from adapters.ble.profile.commands import prepare_command
-from adapters.ble.profile.device_information import information_paths, parse_information
+from adapters.ble.profile.device_information import information_paths, information_requests, parse_information
 from adapters.ble.profile.library import PROFILE_FILES
-from adapters.ble.profile.profile_matching import best_profile
+from adapters.ble.profile.profile_matching import alternatives, best_profile
 from adapters.ble.profile.read_plan import CharacteristicPath, plan_reads
 from gateway.adapter import Command
 
@@ -36,6 +37,8 @@ class Case:
     advertisement: Advertisement
     services: dict[str, dict[str, frozenset[str]]]
     payloads: dict[CharacteristicPath, bytes]
+    answers: dict[str, bytes]
+    """The name of a request -> what the device sends after it, as it was captured."""
     expected: dict[str, Any]
 
 
@@ -49,7 +52,20 @@ def read_case(folder: Path) -> Case:
             uses[full_uuid(characteristic)] = frozenset(said.get("uses", ["read"]))
             if "payload" in said:
                 payloads[CharacteristicPath(full_uuid(service), full_uuid(characteristic))] = as_bytes(said["payload"])
-    return Case(folder.parent.name, device["origin"], heard(device["advertisement"]), services, payloads, expected)
+    answers = {name: as_bytes(said) for name, said in device.get("answers", {}).items()}
+    return Case(folder.parent.name, device["origin"], heard(device["advertisement"]), services, payloads, answers, expected)
+
+
+def answer_to(case: Case, request: str) -> bytes:
+    """Return the answer that the notifications of a device hold, which has 20 bytes in each."""
+    assembler = AnswerAssembler(PROFILES[case.profile].request_named(request).answer)
+    sent = case.answers[request]
+    assert not assembler.feed(b"AT\r\n"), "bytes of the bridge, which belong to no answer"
+    heard_answers = [assembler.feed(sent[at : at + 20]) for at in range(0, len(sent), 20)]
+    (answer,) = [one for one in heard_answers if one is not None] or [assembler.feed(sent)]
+    assert answer is not None
+    assert answer.refusal is None
+    return answer.content
 
 
 def as_bytes(written: str) -> bytes:
@@ -87,12 +103,26 @@ def commands() -> list[Any]:
 def test_the_advertisement_fits_the_profile(case):
     found = best_profile(case.advertisement, PROFILES.values())
     assert found is not None
-    assert found.name == case.profile
+    assert case.profile in [one.name for one in alternatives(found, PROFILES.values())]
+
+
+def test_the_answer_of_a_device_confirms_its_profile_and_no_other(case):
+    profile = PROFILES[case.profile]
+    if profile.confirm is None:
+        return
+    confirmed = [
+        one.name
+        for one in alternatives(profile, PROFILES.values())
+        if one.request_named(one.confirm.request).write in case.services.get(one.request_named(one.confirm.request).service, {})
+        and one.confirm.is_met_by(answer_to(case, profile.confirm.request))
+    ]
+    assert confirmed == [case.profile]
 
 
 def test_the_device_information_is_as_expected(case):
     profile = PROFILES[case.profile]
-    information = parse_information(profile, {path: case.payloads[path] for path in information_paths(profile, case.services)})
+    payloads = {path: case.payloads[path] for path in information_paths(profile, case.services)}
+    information = parse_information(profile, payloads, {name: answer_to(case, name) for name in information_requests(profile)})
     told = {fact: text for fact, text in asdict(information).items() if text is not None and fact != "evidence"}
     assert told == case.expected["facts"]
 
@@ -101,6 +131,7 @@ def test_every_point_has_the_value_of_the_document(case):
     profile = PROFILES[case.profile]
     plan = plan_reads(profile, profile.intervals, case.services)
     blocks = [reader.decode(case.payloads[reader.path], "mac:a4c138010203", AT) for reader in (*plan.subscriptions, *plan.reads)]
+    blocks += [reader.decode(answer_to(case, reader.request.name), "mac:a4c138010203", AT) for reader in plan.answers]
     readings = [reading for block in blocks for reading in block]
     wanted = {metric: None if value == NONE else value for metric, value in case.expected["readings"].items()}
     assert {reading.metric.name: reading.value for reading in readings} == wanted

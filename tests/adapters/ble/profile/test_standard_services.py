@@ -115,6 +115,30 @@ MEASUREMENTS = [
         },
     ),
     ("181d", "00ffff", {"weight": None}),
+    # Glucose: as packed by the specification, 5 minutes before its base time; in mol/l, beyond what the meter can tell
+    (
+        "1808",
+        "1b0100e3070c190c0a1efbff78b0120501",
+        {
+            "glucose": 120.0, "measured_at": "2019-12-25T12:05:30", "sample_type": "capillary plasma",
+            "sample_location": "finger", "error_code": 261,
+        },
+    ),
+    (
+        "1808",
+        "060200e3070c190c0a1e37c0f1",
+        {
+            "glucose": 99.0858, "measured_at": "2019-12-25T12:10:30", "sample_type": "capillary whole blood",
+            "sample_location": None,
+        },
+    ),
+    (
+        "1808",
+        "030300e3070c190c0a1eff7fff07f3",
+        {"glucose": None, "measured_at": None, "sample_type": "venous whole blood", "sample_location": None},
+    ),
+    ("1808", "000400000000000000002a", {"measured_at": None}),
+    ("1808", "080400e3070c190c0a1e0100", {"measured_at": "2019-12-25T12:10:30", "error_code": 1}),
 ]  # fmt: skip
 """Measurements whose flags say what they contain, and their readings: the service, its bytes, and what is told."""
 
@@ -135,11 +159,13 @@ def test_each_standard_metric_is_decoded_as_in_the_supplement(metric):
 
 def measured_by(service, payload):
     """Return what a device tells that has this service alone, whose characteristic is indicated."""
-    characteristic = standard_services()[full_uuid(service)].points[0].characteristic
-    table = {full_uuid(service): {characteristic: frozenset({"indicate"})}}
+    known = standard_services()[full_uuid(service)]
+    table = {full_uuid(service): {known.points[0].characteristic: frozenset({"indicate"})}}
+    table[full_uuid(service)] |= {request.write: frozenset({"write", "indicate"}) for request in known.requests}
     profile = profile_for(table)
     assert profile is not None
-    (reader,) = plan_reads(profile, profile.intervals, table).subscriptions
+    plan = plan_reads(profile, profile.intervals, table)
+    (reader,) = (*plan.subscriptions, *plan.answers)
     return {reading.metric.name: reading.value for reading in reader.decode(payload, "child", AT)}
 
 
