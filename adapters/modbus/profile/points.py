@@ -27,6 +27,8 @@ class ValueType(StrEnum):
     """Four decimal digits in each register."""
     STRING = "string"
     """Two characters in each register, ended by NUL or FF or padded with blanks; ASCII, UTF-8 or else Latin-1."""
+    WIDE_STRING = "wide-string"
+    """One character in each register, in its low byte or as UTF-16; ended as a string is."""
     HEX = "hex"
     """The bytes as hexadecimal text, as a MAC is stored."""
     DOTTED = "dotted"
@@ -53,7 +55,7 @@ def number_words(number: ValueType) -> int:
 
 UNSIGNED = frozenset({ValueType.UINT16, ValueType.UINT32, ValueType.UINT64})
 FLOATS = frozenset({ValueType.FLOAT32, ValueType.FLOAT64})
-TEXTS = frozenset({ValueType.STRING, ValueType.HEX, ValueType.DOTTED})
+TEXTS = frozenset({ValueType.STRING, ValueType.WIDE_STRING, ValueType.HEX, ValueType.DOTTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from math import isfinite
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -19,6 +20,7 @@ NO_SCALE_FACTOR = b"\x80\x00"
 """The content used for a scale-factor register that cannot be read: the one that says "not available"."""
 
 _PADDING = re.compile(rb"[\x00\xff]")
+_WIDE_PADDING = re.compile("[\0\uffff]")
 
 Raw: TypeAlias = tuple[Any, ...]
 """The result of unpacking one block with `struct`."""
@@ -112,6 +114,15 @@ def _text(raw: bytes) -> str | None:
         text = content.decode("utf-8")
     except UnicodeDecodeError:
         text = content.decode("latin-1")  # which has a character for each byte
+    return _printable(text)
+
+
+def _wide_text(raw: bytes) -> str | None:
+    """Return the text of one character in each register, as `_text` does."""
+    return _printable(_WIDE_PADDING.split(raw.decode("utf-16-be", errors="ignore"), maxsplit=1)[0])
+
+
+def _printable(text: str) -> str | None:
     return "".join(filter(str.isprintable, text)).strip() or None
 
 
@@ -126,6 +137,7 @@ def _dotted(raw: bytes) -> str:
 
 _MEANINGS: Mapping[ValueType, Callable[[bytes], str | int | None]] = {
     ValueType.STRING: _text,
+    ValueType.WIDE_STRING: _wide_text,
     ValueType.BCD: _digits,
     ValueType.HEX: bytes.hex,
     ValueType.DOTTED: _dotted,
@@ -207,7 +219,7 @@ def _enumerated(number: Convert, values: Mapping[int, str]) -> Convert:
 
 
 def _scaled(number: Convert, scale: float, offset: float) -> Convert:
-    """Return the raw number x scale + offset.
+    """Return the raw number x scale + offset, of a whole number without the digits that a binary fraction adds.
 
     Before a division, the offset is added as steps of the raw number where it is a whole number of them: (1412 - 1000) / 10 is
     41.2, and 1412 / 10 - 100 is 41.19999999999999.
@@ -215,13 +227,18 @@ def _scaled(number: Convert, scale: float, offset: float) -> Convert:
     parts = divisor(scale)
     steps = int(offset * parts) if float(offset * parts).is_integer() else 0
     rest = 0.0 if steps else offset
-    factor = int(scale) if float(scale).is_integer() else scale
+    times, among = Fraction(str(scale)).as_integer_ratio()
 
     def convert(raw: Raw) -> float | None:
         value = number(raw)
         if value is None:
             return None
-        scaled: float = (value + steps) / parts if parts else value * factor
+        if parts:
+            scaled: float = (value + steps) / parts
+        elif isinstance(value, float):
+            scaled = value * scale
+        else:
+            scaled = value * times if among == 1 else value * times / among
         return scaled + rest if rest else scaled
 
     return convert

@@ -34,6 +34,7 @@ TABLES: Mapping[Table, SimulatedTable] = {
 PRINTABLE = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
 FIRST_FOUND = settings(database=None, derandomize=True, max_examples=2000, phases=[Phase.generate])
 MOST_CHARACTERS = 30
+CHARACTERS_IN_REGISTER = {ValueType.HEX: 4, ValueType.WIDE_STRING: 1}
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def _fitting_value(condition: RegisterCondition) -> object:
         low = condition.between[0]
         return low if condition.type in FLOATS else ceil(low)
     assert condition.matches is not None
-    most = (4 if condition.type is ValueType.HEX else 2) * condition.words
+    most = CHARACTERS_IN_REGISTER.get(condition.type, 2) * condition.words
     text = text_like(condition.matches, "A" * 12, most)
     return int(text) if condition.type in NUMBER_FORMATS and not condition.values else text
 
@@ -193,8 +194,8 @@ def _identity_value(origin: ValueRule, unit_id: int) -> object:
     if origin.type in NUMBER_FORMATS:
         return 1000 + unit_id
     length = 2 * (origin.length or 1)
-    if origin.type is ValueType.STRING:
-        return f"{0xA0B0C0D0E000 + unit_id:012x}"[-length:]
+    if origin.type in {ValueType.STRING, ValueType.WIDE_STRING}:
+        return f"{0xA0B0C0D0E000 + unit_id:012x}"[-length:][-CHARACTERS_IN_REGISTER.get(origin.type, 2) * origin.words :]
     return f"{unit_id:0{4 * (origin.length or 1)}}"[-2 * length :] if origin.type is not ValueType.DOTTED else unit_id
 
 
@@ -228,6 +229,8 @@ def _packed(rule: ValueRule, content: object) -> list[int]:
         raw = struct.pack(f">{NUMBER_FORMATS[rule.type]}", content)
     elif rule.type is ValueType.STRING:
         raw = str(content).encode().ljust(size, b"\0")
+    elif rule.type is ValueType.WIDE_STRING:
+        raw = str(content).encode("utf-16-be").ljust(size, b"\0")
     elif rule.type is ValueType.DOTTED:
         raw = int(str(content)).to_bytes(size)
     else:
@@ -251,7 +254,7 @@ def value_in(point: Point, words: list[int]) -> object:
         return _exact(point, int(digits))
     if point.type not in NUMBER_FORMATS:
         raw = b"".join(word.to_bytes(2) for word in _reordered(point, words))
-        return raw.rstrip(b"\0").decode()
+        return raw.decode("utf-16-be" if point.type is ValueType.WIDE_STRING else "utf-8").rstrip("\0")
     number = _number(point, words)
     if point.bits is not None:
         number = int(number) >> point.bits[0] & (1 << point.bits[1]) - 1

@@ -119,7 +119,8 @@ def test_a_scale_factor_that_is_none_makes_no_value(power):
 
 
 @pytest.mark.parametrize(
-    ("raw", "scale", "value"), [(3, 0.1, 0.3), (2301, 0.1, 230.1), (70, 0.001, 0.07), (7, 10, 70), (-5, 0.5, -2.5)]
+    ("raw", "scale", "value"),
+    [(3, 0.1, 0.3), (149, 0.00512, 0.76288), (2301, 0.1, 230.1), (70, 0.001, 0.07), (7, 10, 70), (-5, 0.5, -2.5)],
 )
 def test_scaling_makes_no_crooked_decimals(raw, scale, value):
     (scaled,) = values([placed(Encoding(type=ValueType.INT16, scale=scale), 0)], struct.pack(">h", raw))
@@ -191,6 +192,11 @@ def test_a_coil_can_have_words_for_its_states():
         (Encoding(type=ValueType.STRING, words=3), b"  E5  ", "E5"),
         (Encoding(type=ValueType.STRING, words=2), b"\0\0\0\0", None),
         (Encoding(type=ValueType.STRING, words=2, low_byte_first=True), b"PSME", "SPEM"),
+        (Encoding(type=ValueType.WIDE_STRING, words=4), b"\0M\0R\x006\0C", "MR6C"),
+        (Encoding(type=ValueType.WIDE_STRING, words=4), b"\0M\0R\0\0\0X", "MR"),
+        (Encoding(type=ValueType.WIDE_STRING, words=3), b"\x006\xff\xff\0C", "6"),
+        (Encoding(type=ValueType.WIDE_STRING, words=2), b"\0\0\0\0", None),
+        (Encoding(type=ValueType.WIDE_STRING, words=3), b"\xd8\x00\0A\0B", "AB"),
         (Encoding(type=ValueType.HEX, words=3), bytes.fromhex("0090e83e18cc"), "0090e83e18cc"),
         (Encoding(type=ValueType.DOTTED, words=2), b"\x01\x02\x0b\x00", "1.2.11.0"),
         (Encoding(type=ValueType.BCD, words=2), bytes.fromhex("00123456"), 123456),

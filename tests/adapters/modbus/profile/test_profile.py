@@ -12,6 +12,7 @@ from adapters.modbus.client.pdu import Table
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.sunspec_layout import PlacedModel, SunSpecLayout
 from gateway.adapter import ProfileError
+from gateway.metrics.vocabulary import UNITS
 
 HEAD = """
 name = "meter"
@@ -275,9 +276,7 @@ def test_a_folder_that_is_not_there_is_reported(tmp_path):
 @pytest.mark.parametrize("file", sorted(PROFILE_FILES.folder.glob("*.toml")), ids=lambda file: file.stem)
 def test_our_profiles_name_real_units_and_lower_case_metrics(file):
     content = tomllib.loads(file.read_text(encoding="utf-8"))
-    energies = {"Wh", "kWh", "varh", "kvarh", "kVAh"}
-    known = {None, "V", "A", "W", "kW", "VA", "kVA", "var", "kvar", "Hz", "%", "°C", "s", "h", "rpm", "Ω", "kΩ", "MΩ", *energies}
-    assert {each.get("unit") for each in content["points"]} <= known
+    assert {each.get("unit") for each in content["points"]} <= {None, *UNITS}
     assert all(each["metric"].replace("_", "").isalnum() and each["metric"].islower() for each in content["points"])
 
 
