@@ -29,6 +29,8 @@ PARTS: Final = (
     *("ac", "dc", "dc_link", "pv", "grid", "load", "backup", "generator", "inverter", "string", "module", "cell", "meter"),
     *("battery", "cabinet", "heat_sink", "ambient", "transformer", "motor", "input", "output", "outdoor", "indoor", "room"),
     *("charger", "supply", "return", "flow", "water", "surface", "probe", "board", "internal", "bypass", "load_side"),
+    *("hot_water", "source_in", "source_out", "condenser", "evaporator", "compressor", "suction", "discharge", "buffer"),
+    *("supply", "return", "flow", "water", "surface", "probe", "board", "internal", "bypass", "load_side"),
 )
 """The parts of a device that may stand before a base: where it is measured."""
 
@@ -38,6 +40,7 @@ UNITS: Final = frozenset(
     | {"°C", "K", "hPa", "Pa", "kPa", "bar", "mbar", "ppm", "ppb", "mg/m³", "µg/m³", "kg/m³", "g/m³", "1/m³", "Bq/m³", "lx"}
     | {"dB", "dBA", "dBm", "µS/cm", "mS/cm", "W/m²", "m/s", "km/h", "°", "mm", "m", "µT", "T", "m³", "dm³", "l", "L", "kg", "g"}
     | {"lb", "SG", "SG/d", "points/day", "bpm", "kJ", "mmHg", "mg/dL", "Ah"}
+    | {"l/min", "m³/h"}
 )
 """The units of the vocabulary, as they are written."""
 
