@@ -30,7 +30,7 @@ PARTS: Final = (
     *("battery", "cabinet", "heat_sink", "ambient", "transformer", "motor", "input", "output", "outdoor", "indoor", "room"),
     *("charger", "supply", "return", "flow", "water", "surface", "probe", "board", "internal", "bypass", "load_side"),
     *("hot_water", "source_in", "source_out", "condenser", "evaporator", "compressor", "suction", "discharge", "buffer"),
-    *("supply", "return", "flow", "water", "surface", "probe", "board", "internal", "bypass", "load_side"),
+    *("defrost",),
 )
 """The parts of a device that may stand before a base: where it is measured."""
 
