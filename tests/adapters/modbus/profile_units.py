@@ -109,12 +109,16 @@ def _write_models(profile: Profile, condition: SunSpecCondition | None, unit_id:
     wanted = min(condition.any_model) if condition is not None else None
     chosen: set[int] = set() if wanted is None else {wanted}
     for point in profile.points:
-        if not chosen & set(point.models):
+        if point.models and not chosen & set(point.models):
             chosen.add(point.models[0])
     ends = {placed.id: placed.length for placed in profile.least_layout.models}
     words: dict[int, dict[int, int]] = {model: {} for model in chosen}
     values = {}
     for number, point in enumerate(profile.points, start=1):
+        if point.address is not None:
+            cells.write(point.table, point.address, _words_of(point, _raw_number(point, number)))
+            values[point.metric] = value_in(point, cells.words(point.table, point.address, point.words))
+            continue
         model = next(one for one in point.models if one in chosen)
         assert point.at is not None
         for at, word in enumerate(_words_of(point, _raw_number(point, number)), start=point.at):
