@@ -208,6 +208,7 @@ class Profile(DeviceProfile):
         words: dict[int, int] = {}
         for point in self.points:
             end = sum(point.repeats) if point.repeats is not None else (point.at or 0) + point.words
+            end = max(end, (point.scale_factor or 0) + 1)
             words |= {model: max(end, words.get(model, 0)) for model in point.models}
         starts = accumulate(words.values(), initial=FIRST_MODEL)
         return SunSpecLayout(tuple(PlacedModel(one, start, words[one] - 2) for one, start in zip(words, starts, strict=False)))
