@@ -22,6 +22,7 @@ from adapters.serial.discovery.pjlink_search import mac_in
 from adapters.serial.discovery.probing import ProtocolProbe
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.notation import hex_bytes, text_bytes
+from adapters.serial.port.telnet import MAX_NEGOTIATION, TelnetOptions
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol
@@ -138,6 +139,8 @@ TEMPLATES = (
         "{a:/[A-Z]+/}x{b:.2f}{checksum:xor[1:]}",
         "{{{a:*}}}",
         "{x:d?}",
+        r'L {a_#:/(\d+) ([\d.]+)/f by ";"}',
+        r"{v:/\d+/d}-{w:/[\d.]+/f}",
     ),
     *(
         "11 {id:u8} 01 {value:u8}",
@@ -153,6 +156,15 @@ def _template(given: tuple[str, str, list[bytes]]) -> None:
     template = Template.parse(written, kind, ignore_case=len(written) % 2 == 0)
     for payload in payloads:
         check_values((template.match(payload) or {}).values())
+
+
+def _telnet(pieces: list[bytes]) -> None:
+    options = TelnetOptions()
+    for piece in pieces:
+        received = options.received(piece)
+        assert len(received.data) <= sum(map(len, pieces))
+        assert len(received.answer) % 3 == 0
+        assert len(options._rest) <= MAX_NEGOTIATION
 
 
 def _echoes(pieces: list[bytes]) -> None:
@@ -245,6 +257,11 @@ PARSERS = (
         name="serial: echoes and prompts",
         inputs=cached(lambda: st.lists(damaged([b"S\r\n", b"S\r\nS S 1 g\r\n=>"]), max_size=6)),
         parse=_echoes,
+    ),
+    FuzzedParser(
+        name="serial: options of Telnet",
+        inputs=cached(lambda: chunks_of(damaged([b"\xff\xfd\x01\xff\xfb\x03Welcome\r\n", b"\xff\xfa\x18\x01\xff\xf0\xff\xff"]))),
+        parse=_telnet,
     ),
     FuzzedParser(
         name="serial: answer to a search",

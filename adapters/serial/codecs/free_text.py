@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from math import isfinite
 
 from adapters.serial.codec import Codec, DecodedFrame
-from adapters.serial.profile.fields import decode_text, finite_number
+from adapters.serial.profile.fields import decode_text, finite_number, plain_number
 from gateway.adapter import Value
 
 PAIR = re.compile(r"\s*([A-Za-z][\w .()/-]{0,40}?)\s*[=:]\s*(\"[^\"]*\"|[^,;|=\"]*?)\s*(?:[,;|]|\s(?=[A-Za-z]\w*[=:])|$)")
@@ -26,9 +25,6 @@ NO_VALUE = re.compile(
 
 MAX_VALUES = 100
 """Maximum number of values of one line; a line with more is not from a sensor."""
-
-WHOLE_NUMBER_BITS = 63
-"""A larger whole number becomes a fraction."""
 
 MAX_DEPTH = 4
 """Maximum depth of nested objects, whose values are named `outer_inner`."""
@@ -76,17 +72,7 @@ def _plain_values(table: dict[str, object], before: str, depth: int) -> Iterator
         elif value is None or isinstance(value, bool):
             yield f"{before}{key}", value
         elif isinstance(value, int | float):
-            yield f"{before}{key}", _plain_number(value)
-
-
-def _plain_number(number: float) -> int | float | None:
-    """Return a number of JSON as it can be sent: finite, unlike `1e999` and Python's `NaN`, and not with thousands of digits."""
-    if isinstance(number, int) and number.bit_length() <= WHOLE_NUMBER_BITS:
-        return number
-    try:
-        return float(number) if isfinite(number) else None
-    except OverflowError:  # a whole number that is larger than any fraction
-        return None
+            yield f"{before}{key}", plain_number(value)
 
 
 def _is_prose(written: str) -> bool:

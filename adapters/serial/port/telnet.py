@@ -11,6 +11,9 @@ TELNET_PORT = 23
 
 IAC, DONT, DO, WONT, WILL, SB, SE = 255, 254, 253, 252, 251, 250, 240
 
+MAX_NEGOTIATION = 512
+"""Bytes of a negotiation (SB … SE) that is waited for; beyond, its beginning was none, and what follows it is data."""
+
 _REFUSALS = {DO: WONT, WILL: DONT}
 
 
@@ -72,6 +75,8 @@ def _length_of_command(raw: bytes, at: int) -> int | None:
     verb = raw[at + 1]
     if verb == SB:
         stop = raw.find(bytes((IAC, SE)), at + 2)
-        return stop + 2 - at if stop >= 0 else None
+        if stop < 0:
+            return 2 if len(raw) - at > MAX_NEGOTIATION else None
+        return stop + 2 - at
     length = 3 if verb in {DO, DONT, WILL, WONT} else 2
     return length if at + length <= len(raw) else None

@@ -24,6 +24,9 @@ BINARY_FORMATS = (
 SIGNIFICANT_DIGITS = 15
 """Significant digits of a written fraction: further digits are artefacts of binary fractions."""
 
+WHOLE_NUMBER_BITS = 63
+"""A larger whole number of JSON becomes a fraction."""
+
 MAX_NUMBER_LENGTH = 40
 """Maximum characters of a number written without an exponent."""
 
@@ -131,6 +134,16 @@ def finite_number(digits: str) -> float | None:
     """
     value = float(digits)
     return value if isfinite(value) else None
+
+
+def plain_number(number: float) -> int | float | None:
+    """Return a number of JSON as it can be sent: finite, unlike `1e999` and Python's `NaN`, and not with thousands of digits."""
+    if isinstance(number, int) and number.bit_length() <= WHOLE_NUMBER_BITS:
+        return number
+    try:
+        return float(number) if isfinite(number) else None
+    except OverflowError:  # a whole number that is larger than any fraction
+        return None
 
 
 def _parse_text_format(name: str, written: str) -> Field:

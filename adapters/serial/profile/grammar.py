@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, SecretStr, model_validator
 from adapters.serial.framing.notation import ProfileTable, TextBytes
 from adapters.serial.profile.conversation_settings import ConversationSettings, Credentials, LoginStep
 from adapters.serial.profile.points import Parameter, PlainValue, Point
+from adapters.serial.profile.repetition import EACH_DESCRIPTION
 from gateway.adapter import CommandTexts, SettingName, Value, table_check
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -145,6 +146,7 @@ class Query(ProfileTable):
     """A request that changes nothing, and the points of its answer."""
 
     name: Identifier
+    each: tuple[int, int] | None = Field(default=None, description=EACH_DESCRIPTION)
     ask: str | None = Field(default=None, description="template of the request; left out: the codec encodes it")
     answer: Templates = Field(default=(), description="templates of the answer; left out: the codec decodes it")
     tags: tuple[str, ...] = Field(

@@ -9,10 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from math import isfinite
 from typing import Self
 
-from adapters.serial.profile.fields import ANONYMOUS, decode_text
+from adapters.serial.profile.fields import ANONYMOUS, decode_text, plain_number
 from adapters.serial.profile.template import Template
 from gateway.adapter import Value
 
@@ -112,10 +111,9 @@ def _takes(name: str, written: str, received: object, values: dict[str, Value]) 
         return False
     if written == "s" and not isinstance(received, str):
         return False
-    if not (received is None or isinstance(received, bool | int | float | str)):
+    if received is not None and not isinstance(received, bool | int | float | str):
         return False
-    is_no_number = isinstance(received, float) and not isfinite(received)
-    value = None if is_no_number else received
+    value = plain_number(received) if isinstance(received, int | float) and not isinstance(received, bool) else received
     return values.setdefault(name, value) == value
 
 

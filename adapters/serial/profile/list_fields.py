@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
+from sys import intern
 
 from adapters.serial.framing.notation import text_bytes
 from adapters.serial.profile.fields import Field, decode_text, finite_number
@@ -16,6 +18,9 @@ from gateway.adapter import Value
 
 MAX_ITEMS = 512
 """Items that are read; further ones are ignored."""
+
+MAX_DIGITS = 19
+"""Characters of a whole number, its sign included."""
 
 LIST_FORMATS = '/regular expression/ of one item, then maybe d or f, by "text between two", from 0'
 
@@ -47,8 +52,13 @@ def list_field(name: str, written: str) -> Field:
 
     plain = re.sub(rb"(?<!\\)\((?!\?)", b"(?:", item.pattern)
     pattern = plain + b"(?:" + re.escape(by) + plain + b")*"
-    names = tuple(f"{stem}{number}" for number in range(first, first + MAX_ITEMS))
-    return Field(names, pattern, lambda raw: [], no_list, read_list=read)
+    return Field(_names(stem, first), pattern, lambda raw: [], no_list, read_list=read)
+
+
+@cache
+def _names(stem: str, first: int) -> tuple[str, ...]:
+    """Return the names that the items can have: each is kept once, since several answers have the same."""
+    return tuple(intern(f"{stem}{number}") for number in range(first, first + MAX_ITEMS))
 
 
 def _compiled(written: str) -> re.Pattern[bytes]:
@@ -73,8 +83,10 @@ def _items(raw: bytes, item: re.Pattern[bytes], by: bytes) -> Iterator[re.Match[
 
 def _value(raw: bytes, kind: str | None) -> Value:
     match kind:
-        case "d":
+        case "d" if len(raw) <= MAX_DIGITS:
             return int(raw)
+        case "d":
+            raise ValueError("a whole number has fewer digits")
         case "f":
             return finite_number(decode_text(raw))
         case _:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from pydantic import Field, PrivateAttr
 
 from adapters.serial.framing.notation import ProfileTable
+from adapters.serial.profile.repetition import EACH_DESCRIPTION
 from gateway.adapter import (
     Characters,
     Metric,
@@ -33,6 +34,7 @@ class Point(ProfileTable, MetricTexts):
     """One metric: the field that it is read from, and the conversion of its value."""
 
     metric: str = Field(min_length=1)
+    each: tuple[int, int] | None = Field(default=None, description=EACH_DESCRIPTION)
     field: str | None = Field(
         default=None, min_length=1, description="field of the answer; left out: the one named like the metric"
     )

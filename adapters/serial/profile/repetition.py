@@ -9,6 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+EACH_DESCRIPTION = "[first, last] number: the table stands for one for each, with `{#}` in its texts being the number"
+"""What an author reads of the key; it is gone when a table is checked."""
+
 MAX_COPIES = 512
 """Number of tables that one may stand for: a typing error must not fill the memory."""
 

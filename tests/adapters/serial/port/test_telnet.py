@@ -10,7 +10,7 @@ from adapters.serial.port import port as module
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port
 from adapters.serial.port.selection import is_telnet
-from adapters.serial.port.telnet import TelnetOptions, sent_by_telnet
+from adapters.serial.port.telnet import MAX_NEGOTIATION, TelnetOptions, sent_by_telnet
 
 GREETING = bytes.fromhex("FFFD18 FFFB01 FFFB03") + b"Welcome\r\n"
 
@@ -43,6 +43,12 @@ def test_a_command_in_several_pieces_is_one(size):
         got = options.received(raw[at : at + size])
         data, answer = data + got.data, answer + got.answer
     assert (data, answer) == (b"AB\xffC", bytes.fromhex("FFFC18"))
+
+
+def test_a_negotiation_that_never_ends_does_not_hold_the_text_back():
+    options = TelnetOptions()
+    assert options.received(b"\xff\xfa" + b"x" * (MAX_NEGOTIATION - 2)) == (b"", b"")
+    assert options.received(b"OK\r\n").data.endswith(b"xOK\r\n")
 
 
 def test_a_byte_255_is_doubled_when_it_is_sent():

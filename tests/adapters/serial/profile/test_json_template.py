@@ -42,6 +42,11 @@ def test_a_number_that_is_none_is_no_value(written):
     assert JsonTemplate.parse_json('{"v": "{v}"}').match(f'{{"v":{written}}}'.encode()) == {"v": None}
 
 
+@pytest.mark.parametrize(("digits", "value"), [("9" * 18, 10**18 - 1), ("1" + "0" * 30, 1e30), ("9" * 4000, None)])
+def test_a_number_that_is_too_large_becomes_a_fraction_or_none(digits, value):
+    assert JsonTemplate.parse_json('{"v": "{v}"}').match(f'{{"v":{digits}}}'.encode()) == {"v": value}
+
+
 def test_a_request_has_the_values_as_json():
     ask = JsonTemplate.parse_json('{"method": "Set", "params": ["{name}", "{value}", "{count:d}"]}')
     assert ask.encode({"name": 'Hall "A"', "value": -1.5, "count": 2}) == b'{"method":"Set","params":["Hall \\"A\\"",-1.5,2]}'

@@ -91,6 +91,12 @@ def test_what_is_no_list_does_not_match(payload):
     assert Template.parse("Mut{m_#:/[0-3]/}").match(payload) is None
 
 
+def test_a_whole_number_of_too_many_digits_is_no_item():
+    template = Template.parse(r'{m_#:/\d+/d by ","}')
+    assert template.match(b"1," + b"9" * 19) == {"m_1": 1, "m_2": 10**19 - 1}
+    assert template.match(b"1," + b"9" * 20) is None
+
+
 @pytest.mark.parametrize(
     ("written", "told"),
     [
