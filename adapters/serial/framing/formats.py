@@ -218,6 +218,22 @@ class JsonLinesFraming(DelimitedFraming):
     longest: int = Field(default=8192, ge=1, le=65536, description="maximum bytes of a frame; a longer one is discarded")
 
 
+class JsonFraming(_BaseFraming):
+    """JSON objects, one after the other, with anything or nothing between them; the payload is always written in one form.
+
+    A received object is written again with its keys in alphabetic order and without blanks, so that a template fits it whatever
+    the device's way of writing is: `{{"id":1,"jsonrpc":"2.0","result":"{state}"}}`.
+    """
+
+    kind: Literal["json"]
+    end: TextBytes = Field(default=b"", description="bytes behind a request: a line feed, or a zero byte")
+    longest: int = Field(default=8192, ge=1, le=65536, description="maximum bytes of a frame; a longer one is discarded")
+
+    def wrap(self, payload: bytes) -> bytes:
+        """Return the request with this payload."""
+        return payload + self.end
+
+
 class _SyncedFraming(_BaseFraming):
     """Base class for binary frames that begin with sync bytes and have a known length."""
 
@@ -327,6 +343,7 @@ Framing: TypeAlias = Annotated[
     | StxEtxFraming
     | TelegramFraming
     | JsonLinesFraming
+    | JsonFraming
     | FixedLengthFraming
     | LengthPrefixedFraming
     | SilenceFraming,

@@ -8,11 +8,13 @@ from adapters.serial.framing.formats import (
     DelimitedFraming,
     FixedLengthFraming,
     Framing,
+    JsonFraming,
     LengthPrefixedFraming,
     SilenceFraming,
     TelegramFraming,
 )
 from adapters.serial.framing.frames import DiscardReason, Frame, Framer
+from adapters.serial.framing.json_objects import JsonFramer
 
 __all__ = ["DiscardReason", "Frame", "Framer", "framer_for"]
 
@@ -32,6 +34,8 @@ def framer_for(
             return TelegramFramer(framing)
         case DelimitedFraming():
             return DelimitedFramer(framing, starts_mid_frame=starts_mid_frame)
+        case JsonFraming():
+            return JsonFramer(framing)
         case FixedLengthFraming() | LengthPrefixedFraming():
             return SyncedFramer(framing)
         case SilenceFraming():

@@ -98,6 +98,8 @@ class Port:
         self._collected = asyncio.Event()
         self._telnet: TelnetOptions | None = None
         """The options of a connection by Telnet; `None` for any other."""
+        self.may_end = False
+        """The end of a connection is no loss: a new one is opened for the next request, by `renew`."""
 
     @property
     def first_bytes(self) -> bytes:
@@ -138,6 +140,24 @@ class Port:
         """
         await self.close()
         self.loss_reason, self._lost = None, asyncio.Event()
+        await self._connect(line)
+
+    async def renew(self) -> None:
+        """Open a new connection in the place of the present one, or of one that has ended.
+
+        Raises:
+            BusUnavailable: no new connection can be opened, or the port was not open before.
+        """
+        if self.line is None or self.loss_reason is not None:
+            raise lost(self.loss_reason or f"{self.address}: it is not open")
+        await self.close()
+        try:
+            await self._connect(self.line)
+        except BusUnavailable as error:
+            self._note_loss(str(error))
+            raise
+
+    async def _connect(self, line: LineSettings) -> None:
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 serial_port = await run_in_thread(partial(_open_pyserial, self.address, line), undo=_close_pyserial)
@@ -246,9 +266,16 @@ class Port:
         if self._pump is None or self.loss_reason is not None:
             return
         self._pump.stop()
+        if self.may_end:
+            ended, self._pump = self._pump, None
+            start_thread(partial(_close_pyserial, ended.serial_port))
+            return
         is_early = loop_time() - self._opened_at < EARLY_SECONDS and is_plain_tcp(self.address)
         was_served = bool(self._first_bytes) or not is_early
-        self.loss_reason = describe_loss(self.address, error, was_served=was_served, ours=self._others_open)
+        self._note_loss(describe_loss(self.address, error, was_served=was_served, ours=self._others_open))
+
+    def _note_loss(self, why: str) -> None:
+        self.loss_reason = why
         self._lost.set()
         self._collected.set()
         if self._listener is not None:

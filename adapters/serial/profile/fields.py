@@ -1,4 +1,4 @@
-"""Decode and encode the fields of templates: numbers, texts, binary integers, bits. Pure."""
+"""Decode and encode the fields of templates: numbers, texts, binary integers. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ TEXT_FORMATS = (
     "d, 03d, 6d, f, .2f, 10.2f, hex2, s, 8s, /expression/, /expression/d, /expression/f or *; then ? if it may be empty"
 )
 BINARY_FORMATS = (
-    "u8, i8, u16le, u16be, i32be, f32le, bcd2, ascii8, ascii*, bytes4, bytes*, *, or bits such as {on:flag,_:3b,mode:4b}"
+    "u8, i8, u16le, u16be, i32be, f32le, bcd2, nibbles4, inibbles4, ascii8, ascii*, bytes4, bytes*, *, or bits such as "
+    "{on:flag,_:3b,mode:4b}"
 )
 
 SIGNIFICANT_DIGITS = 15
@@ -85,37 +86,12 @@ def binary_field(name: str, written: str) -> Field:
         return _float(name, int(found[1]) // 8, _order(written, found[2], 4))
     if (found := re.fullmatch(r"bcd([1-8])(le)?", written)) is not None:
         return _bcd(name, int(found[1]), is_little=found[2] is not None)
+    if (found := re.fullmatch(r"(i?)nibbles([2-8])", written)) is not None:
+        return _nibbles(name, int(found[2]), has_sign=bool(found[1]))
     if (found := re.fullmatch(r"(ascii|bytes)([1-9]\d{0,2}|\*)|\*", written)) is not None:
         length = None if written.endswith("*") else int(found[2])
         return _ascii(name, length) if found[1] == "ascii" else _bytes(name, length)
     raise ValueError(f"there is no format {written!r} in a binary template; there are {BINARY_FORMATS}")
-
-
-def bits_field(parts: Sequence[tuple[str, str]]) -> Field:
-    """Return a field of one to four bytes whose bits are named, from the highest one: a `flag`, or a number of several bits.
-
-    Raises:
-        ValueError: the bits do not fill whole bytes.
-    """
-    widths = [1 if written == "flag" else _bits(written) for _, written in parts]
-    total = sum(widths)
-    if total % 8 or total > 32:
-        raise ValueError(f"bits must fill whole bytes, at most four, but these are {total} bits")
-    shifts = [sum(widths[at + 1 :]) for at in range(len(widths))]
-    are_flags = [written == "flag" for _, written in parts]
-
-    def read(raw: bytes) -> list[Value]:
-        number = int.from_bytes(raw, "big")
-        numbers = [number >> shift & (1 << width) - 1 for shift, width in zip(shifts, widths, strict=True)]
-        return [bool(one) if is_flag else one for one, is_flag in zip(numbers, are_flags, strict=True)]
-
-    def write(values: Sequence[Value]) -> bytes:
-        number = 0
-        for (name, _), value, width, is_flag, shift in zip(parts, values, widths, are_flags, shifts, strict=True):
-            number |= _in_range(name, int(value) if is_flag and isinstance(value, bool) else value, 0, (1 << width) - 1) << shift
-        return number.to_bytes(total // 8, "big")
-
-    return Field(tuple(name for name, _ in parts), _any_bytes(total // 8), read, write, is_whole=True)
 
 
 def decode_text(raw: bytes) -> str:
@@ -189,7 +165,7 @@ def _decimal(name: str, *, width: int, zeros: bool) -> Field:
         return _exact_width(name, f"{_whole_number(name, values[0]):{'0' if zeros else ''}{width or ''}d}", width)
 
     return Field(
-        (name,), _any_bytes(width) if width else rb"[+-]?\d{1,18}", read, write, is_open=not width, is_whole=True, is_number=True
+        (name,), any_bytes(width) if width else rb"[+-]?\d{1,18}", read, write, is_open=not width, is_whole=True, is_number=True
     )
 
 
@@ -206,12 +182,12 @@ def _fraction(name: str, *, width: int, zeros: bool, decimals: int | None) -> Fi
             raise ValueError(f"{name}: {value!r} would take {len(digits)} characters")
         return _exact_width(name, digits.zfill(width) if zeros else digits.rjust(width), width)
 
-    return Field((name,), _any_bytes(width) if width else number, read, write, is_open=not width, is_number=True)
+    return Field((name,), any_bytes(width) if width else number, read, write, is_open=not width, is_number=True)
 
 
 def _hex(name: str, digits: int) -> Field:
     def write(values: Sequence[Value]) -> bytes:
-        return b"%0*X" % (digits, _in_range(name, values[0], 0, 16**digits - 1))
+        return b"%0*X" % (digits, in_range(name, values[0], 0, 16**digits - 1))
 
     return Field((name,), rb"[0-9A-Fa-f]{%d}" % digits, lambda raw: [int(raw, 16)], write, is_whole=True)
 
@@ -223,7 +199,7 @@ def _text(name: str, width: int | None) -> Field:
 
     if width is None:
         return Field((name,), b"", lambda raw: [decode_text(raw)], write, is_open=True)
-    return Field((name,), _any_bytes(width), lambda raw: [decode_text(raw).rstrip(" ")], write)
+    return Field((name,), any_bytes(width), lambda raw: [decode_text(raw).rstrip(" ")], write)
 
 
 def _regex(name: str, pattern: str) -> Field:
@@ -259,15 +235,31 @@ def _integer(name: str, size: int, *, has_sign: bool, order: str) -> Field:
     lowest, highest = (-(1 << 8 * size - 1), (1 << 8 * size - 1) - 1) if has_sign else (0, (1 << 8 * size) - 1)
 
     def write(values: Sequence[Value]) -> bytes:
-        return _in_range(name, values[0], lowest, highest).to_bytes(size, "big" if is_big else "little", signed=has_sign)
+        return in_range(name, values[0], lowest, highest).to_bytes(size, "big" if is_big else "little", signed=has_sign)
 
     return Field(
         (name,),
-        _any_bytes(size),
+        any_bytes(size),
         lambda raw: [int.from_bytes(raw, "big" if is_big else "little", signed=has_sign)],
         write,
         is_whole=True,
     )
+
+
+def _nibbles(name: str, size: int, *, has_sign: bool) -> Field:
+    """Return a number of which each byte has four bits, the highest first, and zeros above them, as in VISCA."""
+    bits = 4 * size
+    lowest, highest = (-(1 << bits - 1), (1 << bits - 1) - 1) if has_sign else (0, (1 << bits) - 1)
+
+    def read(raw: bytes) -> list[Value]:
+        number = int(raw.hex()[1::2], 16)
+        return [number - (1 << bits) if has_sign and number > highest else number]
+
+    def write(values: Sequence[Value]) -> bytes:
+        number = in_range(name, values[0], lowest, highest) & (1 << bits) - 1
+        return bytes(int(digit, 16) for digit in f"{number:0{size}x}")
+
+    return Field((name,), b"[\\x00-\\x0f]{%d}" % size, read, write, is_whole=True)
 
 
 def _float(name: str, size: int, order: str) -> Field:
@@ -283,7 +275,7 @@ def _float(name: str, size: int, order: str) -> Field:
         except OverflowError as error:
             raise ValueError(f"{name}: {values[0]!r} does not fit into {size} bytes") from error
 
-    return Field((name,), _any_bytes(size), read, write, is_number=True)
+    return Field((name,), any_bytes(size), read, write, is_number=True)
 
 
 def _bcd(name: str, size: int, *, is_little: bool) -> Field:
@@ -293,9 +285,9 @@ def _bcd(name: str, size: int, *, is_little: bool) -> Field:
         return [int(_matched_group(rb"(\d+)", raw[::step].hex().encode()))]
 
     def write(values: Sequence[Value]) -> bytes:
-        return bytes.fromhex(f"{_in_range(name, values[0], 0, 100**size - 1):0{2 * size}d}")[::step]
+        return bytes.fromhex(f"{in_range(name, values[0], 0, 100**size - 1):0{2 * size}d}")[::step]
 
-    return Field((name,), _any_bytes(size), read, write, is_whole=True)
+    return Field((name,), any_bytes(size), read, write, is_whole=True)
 
 
 def _ascii(name: str, length: int | None) -> Field:
@@ -303,7 +295,7 @@ def _ascii(name: str, length: int | None) -> Field:
         raw = _encode_text(name, values[0])
         return raw if length is None else _exact_width(name, decode_text(raw).ljust(length, "\0"), length)
 
-    return Field((name,), _any_bytes(length), lambda raw: [decode_text(raw.rstrip(b"\0 "))], write, is_open=length is None)
+    return Field((name,), any_bytes(length), lambda raw: [decode_text(raw.rstrip(b"\0 "))], write, is_open=length is None)
 
 
 def _bytes(name: str, length: int | None) -> Field:
@@ -316,10 +308,11 @@ def _bytes(name: str, length: int | None) -> Field:
             raise ValueError(f"{name}: {values[0]!r} does not have the digits of {length} bytes")
         return raw
 
-    return Field((name,), _any_bytes(length), lambda raw: [raw.hex()], write, is_open=length is None)
+    return Field((name,), any_bytes(length), lambda raw: [raw.hex()], write, is_open=length is None)
 
 
-def _any_bytes(length: int | None) -> bytes:
+def any_bytes(length: int | None) -> bytes:
+    """Return the pattern of so many bytes; of any number for `None`."""
     return b".*" if length is None else b".{%d}" % length
 
 
@@ -329,13 +322,6 @@ def _order(written: str, order: str | None, size: int) -> str:
             f"add the byte order to {written}: {written}le for the low byte first, {written}be for the high byte first"
         )
     return order or "be"
-
-
-def _bits(written: str) -> int:
-    found = re.fullmatch(r"(\d{1,2})b", written)
-    if found is None or not int(found[1]):
-        raise ValueError(f"bits are written as `flag` or, for a number, as `3b`, not as {written!r}")
-    return int(found[1])
 
 
 def _matched_group(pattern: bytes, raw: bytes) -> bytes:
@@ -358,7 +344,8 @@ def _whole_number(name: str, value: Value) -> int:
     return int(number)
 
 
-def _in_range(name: str, value: Value, lowest: int, highest: int) -> int:
+def in_range(name: str, value: Value, lowest: int, highest: int) -> int:
+    """Return a whole number between these, or raise `ValueError` with the reason."""
     number = _whole_number(name, value)
     if not lowest <= number <= highest:
         raise ValueError(f"{name}: {value!r} is not between {lowest} and {highest}")

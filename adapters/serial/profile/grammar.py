@@ -51,8 +51,8 @@ class LoginRule(ProfileTable):
 class DigestRule(ProfileTable):
     """A log-in without a prompt: the device greets with a random text, and wants the hash of it and the password.
 
-    The hash covers the random text, then the password, and is sent once in each connection as lower-case hexadecimal digits
-    directly before the first request, as in PJLink (JBMIA, PJLink Specifications 2.00, section 5).
+    The hash is sent once in each connection as lower-case hexadecimal digits: directly before the first request, as in PJLink
+    (JBMIA, PJLink Specifications 2.00, section 5), or as a message of its own, whose answer is awaited.
     """
 
     greeting: str = Field(
@@ -61,6 +61,30 @@ class DigestRule(ProfileTable):
     unsecured: str = Field(min_length=1, description="template of the greeting of a device without a password")
     refused: str = Field(min_length=1, description="template of its answer to a wrong password, or to none")
     hash: Literal["md5", "sha256"] = "md5"
+    covers: str = Field(
+        default="{random}{password}", description="text that is hashed, with `{random}`, `{user}` and `{password}` in it"
+    )
+    end: TextBytes = Field(default=b"", description="bytes behind the hash; left out: the first request follows directly")
+    accepted: str | None = Field(
+        default=None, description="template of the answer to the hash, which is awaited; left out: it has no answer of its own"
+    )
+    only_first: bool = Field(default=False, description="true: only the first message of a connection can be the greeting")
+    one_request: bool = Field(
+        default=False, description="true: a connection takes one request, so that each request needs a new connection"
+    )
+
+    @table_check
+    def _covers_the_password(self) -> None:
+        if "{random}" not in self.covers or LOGIN_FIELD not in self.covers:
+            raise ValueError("the hash `covers` {random} and {password}, and {user} where the device wants it")
+
+
+class OpeningRule(ProfileTable):
+    """What a device on a network wants at the begin of each connection, before the first request; not on a serial line."""
+
+    send: TextBytes = Field(min_length=1, description="bytes to send")
+    answer: TextBytes = Field(min_length=1, description="the begin of the answer when the device accepts the connection")
+    refused: str = Field(default="", description="what to do when it answers otherwise, as a sentence")
 
 
 class ConversationRules(ProfileTable):
@@ -74,6 +98,7 @@ class ConversationRules(ProfileTable):
     login: tuple[LoginRule, ...] = ()
     user: str = Field(default="", description="user of the log-in where the config names none: the one of the factory")
     digest: DigestRule | None = Field(default=None, description="a log-in by a hash of the password before the first request")
+    opening: OpeningRule | None = Field(default=None, description="a message that begins each connection over a network")
     wake: TextBytes = Field(default=b"\r", description="bytes that make the device ask for the log-in again")
     login_refused: TextBytes = Field(default=b"", description="the device's text for a wrong password")
 
@@ -94,7 +119,7 @@ class ConversationRules(ProfileTable):
             login=tuple(
                 LoginStep(
                     step.expect,
-                    SecretStr(_inserted(step.send, {USER_FIELD: user, LOGIN_FIELD: secret})),
+                    SecretStr(inserted(step.send, {USER_FIELD: user, LOGIN_FIELD: secret})),
                     is_password_missing=password is None and LOGIN_FIELD in step.send,
                     is_user_missing=not user and USER_FIELD in step.send,
                 )
@@ -105,7 +130,7 @@ class ConversationRules(ProfileTable):
         )
 
 
-def _inserted(written: str, texts: Mapping[str, str]) -> str:
+def inserted(written: str, texts: Mapping[str, str]) -> str:
     """Return a text with these texts in the place of the placeholders; what is inserted is not looked at again."""
     return re.sub("|".join(map(re.escape, texts)), lambda found: texts[found[0]], written)
 
@@ -214,6 +239,12 @@ class FactSource(ProfileTable):
     )
     hex: bool = Field(default=False, description="true: the field is a text written as hexadecimal digits")
     values: dict[str, str] = Field(default_factory=dict, description="meanings of the values")
+    only_values: bool = Field(default=False, description="true: a value without a meaning tells nothing")
+
+    @table_check
+    def _has_values(self) -> None:
+        if self.only_values and not self.values:
+            raise ValueError("`only_values` needs the `values` that have a meaning")
 
     @property
     def part_name(self) -> str:

@@ -259,7 +259,8 @@ class Profile(DeviceProfile):
         for refusal in self.refusals:
             yield "refusals", refusal.answer
         if (digest := self.talk.digest) is not None:
-            yield from (("talk.digest", written) for written in (digest.greeting, digest.unsecured, digest.refused))
+            told = (digest.greeting, digest.unsecured, digest.refused, digest.accepted)
+            yield from (("talk.digest", written) for written in told if written is not None)
         for kind, parts in (("query", self.queries), ("command", self.commands)):
             for part in parts:
                 yield from ((f"{kind} `{part.name}`.ask", written) for written in (part.ask,) if written is not None)

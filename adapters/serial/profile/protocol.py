@@ -242,7 +242,7 @@ def read_fact(source: FactSource, values: Mapping[str, Value]) -> str | None:
         decoded = bytes.fromhex(text).split(b"\0", 1)[0].decode("latin-1")
         text = decoded if decoded.isascii() and decoded.isprintable() else text
     text = plain_text(text).strip('"')
-    fact = source.values.get(text, text)
+    fact = source.values.get(text, "" if source.only_values else text)
     return None if not fact or is_refusal(fact) or PLACEHOLDER_FACT.fullmatch(fact) else fact
 
 

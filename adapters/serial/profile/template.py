@@ -21,7 +21,8 @@ from typing import Literal, Self, TypeAlias
 
 from adapters.serial.framing.checksums import Checksum, ChecksumFormat, checksum_named
 from adapters.serial.framing.notation import escaped_text, hex_bytes, text_bytes
-from adapters.serial.profile.fields import ANONYMOUS, Field, binary_field, bits_field, decode_text, text_field
+from adapters.serial.profile.bit_fields import CONSTANT_BITS, bits_field
+from adapters.serial.profile.fields import ANONYMOUS, Field, binary_field, decode_text, text_field
 from adapters.serial.profile.list_fields import list_field
 from adapters.serial.profile.no_value import NoValueRule
 from gateway.adapter import Value
@@ -236,7 +237,9 @@ def _parse_field(said: str, kind: TemplateKind) -> _Piece:
         return _parse_checksum(written, kind)
     if kind == "binary" and "," in said:
         parts = [part.strip().partition(":") for part in said.split(",")]
-        return bits_field([(_checked_name(name), written) for name, _, written in parts])
+        return bits_field(
+            [(name if CONSTANT_BITS.fullmatch(name) else _checked_name(name), written) for name, _, written in parts]
+        )
     if kind == "text" and name.endswith("_#"):
         _checked_name(name.removesuffix("_#"))
         return list_field(name, written)

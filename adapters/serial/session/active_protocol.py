@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
+from adapters.serial.discovery.probe_answers import describe_bytes
 from adapters.serial.discovery.probing import ProbeStep
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.framing.frames import Frame
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port
+from adapters.serial.port.selection import url_scheme
 from adapters.serial.profile.conversation_settings import Credentials
 from adapters.serial.profile.digest import Digest
 from adapters.serial.profile.profile import Profile
@@ -57,6 +59,8 @@ class ActiveProtocol:
         self._keys_for = keys_for
         self._frames = frames if frames is not None else RecentFrames()
         self._digests: dict[str, DigestLogin] = {}
+        self._begun: set[str] = set()
+        """The profiles whose opening message was sent on this connection."""
         self._conversation: Conversation | None = None
         self._exit_stack = AsyncExitStack()
 
@@ -71,6 +75,7 @@ class ActiveProtocol:
             return self._conversation
         await self.stop()
         await self._set_line(line)
+        await self._begin(profile)
         self.protocol = protocol = DeviceProtocol(profile, self._keys_for(profile))
         self._conversation = conversation = Conversation(
             self._port,
@@ -109,8 +114,8 @@ class ActiveProtocol:
         if profile is None or profile.talk.digest is None:
             return None
         if profile.name not in self._digests:
-            password, knowledge = self._credentials_for(profile).password, self._logins(profile)
-            self._digests[profile.name] = DigestLogin(self._port, Digest(profile), password, knowledge)
+            credentials, knowledge = self._credentials_for(profile), self._logins(profile)
+            self._digests[profile.name] = DigestLogin(self._port, Digest(profile), credentials, knowledge)
         return self._digests[profile.name]
 
     async def run_step(self, step: ProbeStep, profile: Profile | None = None) -> bytes:
@@ -134,6 +139,7 @@ class ActiveProtocol:
         if kept is None:
             await self.stop()
             await self._set_line(step.line)
+        await self._begin(step.profile)
         collector = _Collector(step.is_complete, kept)
         self._port.attach(collector)
         if self._port.is_unused and not step.request:
@@ -155,6 +161,19 @@ class ActiveProtocol:
             if login is not None:
                 login.check(received)
         return received
+
+    async def _begin(self, profile: Profile | None) -> None:
+        """Send the message with which each connection to a device on a network begins, once; not through a device server."""
+        rule = None if profile is None else profile.talk.opening
+        if profile is None or rule is None or profile.name in self._begun or url_scheme(self._port.address) != "tcp":
+            return
+        self._begun.add(profile.name)
+        before = len(self._port.first_bytes)
+        await self._port.write(rule.send)
+        await self._port.wait_for_first_bytes(lambda received: len(received) - before >= len(rule.answer), profile.talk.timeout)
+        answer = self._port.first_bytes[before:]
+        if answer and not answer.startswith(rule.answer):
+            self.login_problem = f"the device refuses the connection: {rule.refused or describe_bytes(answer)}"
 
     async def _ask(self, step: ProbeStep, profile: Profile) -> bytes:
         conversation = await self.switch_to(profile, step.line)

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pydantic import SecretStr
-
 from adapters.serial.framing.frames import Frame
+from adapters.serial.profile.conversation_settings import Credentials
 from adapters.serial.profile.digest import Digest, Greeting
 from gateway.adapter import BusUnavailable, Cause, DeviceUnreachable, loop_time
 
@@ -17,6 +16,9 @@ GREETING_SECONDS = 2.0
 
 LATE_GREETING_SECONDS = 10.0
 """The same for the greeting of a device that turned out to want a password, and had not greeted by then."""
+
+ANSWER_SECONDS = 5.0
+"""Time limit for the answer to a hash that has one."""
 
 REFUSED_SECONDS = 600.0
 """A password that was refused is not sent again within this time: a device may lock who tries again and again."""
@@ -34,9 +36,22 @@ class LoginNeeded(DeviceUnreachable):
 class GreetedPort(Protocol):
     """The part of an open port that a digest log-in uses."""
 
+    may_end: bool
+    """The end of a connection is no loss."""
+
     @property
     def first_bytes(self) -> bytes:
         """The first bytes received on a new connection; empty for a local port."""
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether this is a new connection, on which nothing was written yet."""
+
+    async def renew(self) -> None:
+        """Replace the connection by a new one."""
+
+    async def write(self, data: bytes) -> None:
+        """Write the data."""
 
     async def wait_for_first_bytes(self, is_complete: Callable[[bytes], bool], seconds: float) -> None:
         """Wait until they are complete, at most for this time."""
@@ -62,14 +77,15 @@ class DigestLogin:
     Args:
         port: the open port.
         digest: the log-in of the profile.
-        password: the password of the config; `None` if it gives none.
+        credentials: what the config gives: a password, and maybe a user.
         knowledge: is kept over several connections.
     """
 
-    def __init__(self, port: GreetedPort, digest: Digest, password: SecretStr | None, knowledge: LoginKnowledge) -> None:
+    def __init__(self, port: GreetedPort, digest: Digest, credentials: Credentials, knowledge: LoginKnowledge) -> None:
         self._port = port
         self._digest = digest
-        self._password = password
+        self._credentials = credentials
+        self._password = credentials.password
         self._knowledge = knowledge
         self._is_done = self._is_hash_sent = self._was_asked_early = False
         self._greeting: Greeting | None = None
@@ -85,6 +101,8 @@ class DigestLogin:
         """
         if self._refused is not None:
             raise LoginNeeded(self._sentence, self._refused)
+        if self._digest.one_request:
+            await self._use_new_connection()
         if self._is_done:
             return b""
         if self._greeting is None:
@@ -104,7 +122,33 @@ class DigestLogin:
         if loop_time() < self._knowledge.refused_until:
             raise LoginNeeded(self._knowledge.wrong, greeting)
         self._is_done = self._is_hash_sent = True
-        return self._digest.prefix(random, self._password)
+        hashed = self._digest.prefix(random, self._credentials)
+        if not self._digest.has_answer:
+            return hashed
+        await self._send_alone(hashed)
+        return b""
+
+    async def _use_new_connection(self) -> None:
+        """Make sure that nothing was sent on the connection: it takes one request.
+
+        Raises:
+            BusUnavailable: no new connection can be opened.
+        """
+        self._port.may_end = True
+        if not self._port.is_unused:
+            await self._port.renew()
+            self._greeting, self._is_done, self._is_hash_sent = None, False, False
+
+    async def _send_alone(self, hashed: bytes) -> None:
+        """Send the hash as a message of its own, and wait for its answer.
+
+        Raises:
+            LoginNeeded: the device rejects it.
+        """
+        before = len(self._port.first_bytes)
+        await self._port.write(hashed)
+        await self._port.wait_for_first_bytes(lambda received: self._digest.is_answered_in(received[before:]), ANSWER_SECONDS)
+        self.check(self._port.first_bytes[before:])
 
     async def wait_for_greeting(self) -> None:
         """Wait until the device has greeted this connection, at most for the time that such devices take."""
@@ -120,7 +164,7 @@ class DigestLogin:
 
     def note_greeting(self, frame: Frame) -> bool:
         """Return whether this frame is a greeting that asks for a log-in; the next request has the hash then."""
-        if not self._digest.is_greeting(frame.payload):
+        if self._digest.only_first or not self._digest.is_greeting(frame.payload):
             return False
         greeting = self._digest.greeting_in(frame.raw)
         if greeting != self._greeting:  # one that comes twice asks for one log-in

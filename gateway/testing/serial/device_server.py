@@ -38,6 +38,8 @@ class DeviceServer:
         """Further connections are accepted and closed at once; `None`: any number is served."""
         self.closes_after_answers: int | None = None
         """A connection is closed instead of the answer after so many requests; `None`: none is."""
+        self.hangs_up = False
+        """A connection is closed right behind an answer."""
         self.resets = False
         """The connections that it closes are reset."""
         self.greets_after_seconds = 0.0
@@ -95,6 +97,8 @@ class DeviceServer:
                     return
                 self.received += data
                 await self._answer(data, writer)
+                if self.hangs_up:
+                    return
         except (TimeoutError, ConnectionError):
             return
         finally:

@@ -155,6 +155,37 @@ def test_a_probe_sends_nothing_but_queries(case):
     assert set(sent) <= harmless
 
 
+def refusal_of(case: Case) -> bytes:
+    """Return how the device of a case answers what it does not know, if the case shows that; else nothing."""
+    asked = [case.protocol.query_request(query.name, case.address) for query in PROFILES[case.profile].queries]
+    for request in asked:
+        answer = case.asked(request)
+        if answer is not None and answer.refusal is not None:
+            return case.answers[request.raw]
+    refused = [case.as_bytes(one["refused"]) for one in case.expected.get("commands", []) if "refused" in one]
+    return refused[0] if refused else b""
+
+
+def test_no_other_profile_takes_the_device_for_its_own(case):
+    unknown = refusal_of(case)
+    taken = set()
+    for name, profile in PROFILES.items():
+        steps, answer = ProtocolProbe([profile]).run(), None
+        try:
+            step = next(steps)
+            while True:
+                answer = case.answers.get(step.request, unknown) if step.request else case.talks
+                step = steps.send(answer)
+        except StopIteration as end:
+            if end.value.profile is not None:
+                taken.add(name)
+    assert taken - OPEN == ({case.profile} if PROFILES[case.profile].match else set()) - OPEN
+
+
+OPEN = {name for name, profile in PROFILES.items() if any(message.open for message in profile.messages)}
+"""Profiles of any device that sends readable lines: they come last, and tell that they are only possible."""
+
+
 def test_every_point_has_the_documented_value(case):
     wanted = {metric: None if value == NONE else value for metric, value in case.expected["readings"].items()}
     told = {reading.metric.name: reading.value for reading in readings(case)}

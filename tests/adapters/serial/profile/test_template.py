@@ -202,6 +202,8 @@ def test_a_value_that_does_not_fit_is_an_error_that_says_why(template, values, w
         ("binary", "AA xx", "'x' is out of place here", 3),
         ("binary", "{a:3b,b:4b}", "whole bytes, at most four, but these are 7 bits", 0),
         ("binary", "{a:3,b:5}", "bits are written as `flag`", 0),
+        ("binary", "{0b10000,a:2b}", "whole bytes, at most four, but these are 7 bits", 0),
+        ("binary", "{0b12,a:6b}", "'0b12' is not a field name", 0),
         ("binary", "{a:ascii*} 00 {b:*}", "two fields in one frame have no fixed length", 14),
         ("binary", "01 {checksum:crc16-arc}", "crc16-arc has 2 bytes: add their order", 3),
         ("binary", "01 {checksum:}", "a checksum is written as", 3),
@@ -263,3 +265,31 @@ def test_templates_with_the_same_text_are_equal():
     assert len({text("V{a:d}"), text("V{a:d}"), text("V{a:d}", ignore_case=True)}) == 2
     assert repr(binary("AA")) == "Template('AA', 'binary')"
     assert binary("AA {id:u8} {_:u8} {v:1b,_:7b} {id:u8}").fields == ("id", "v")
+
+
+@pytest.mark.parametrize(
+    ("written", "values", "raw"),
+    [
+        ("{0b10000,id:3b} 09 04 00", {"id": 1}, "81 09 04 00"),  # VISCA: from the controller to camera 1
+        ("{0b1,id:3b,0b0000} 50 {power:u8}", {"id": 7, "power": 3}, "f0 50 03"),
+        ("50 {zoom:nibbles4}", {"zoom": 0x1234}, "50 01 02 03 04"),
+        ("50 {pan:inibbles4} {tilt:inibbles5}", {"pan": -2448, "tilt": -1}, "50 0f 06 07 00 0f 0f 0f 0f 0f"),
+        ("{pan:inibbles2}", {"pan": 127}, "07 0f"),
+    ],
+)
+def test_constant_bits_and_numbers_in_nibbles_are_written_and_read(written, values, raw):
+    assert binary(written).encode(values) == bytes.fromhex(raw)
+    assert binary(written).match(bytes.fromhex(raw)) == values
+
+
+@pytest.mark.parametrize(
+    ("written", "raw"),
+    [("{0b10000,id:3b} 09", "91 09"), ("{0b1,id:3b,0b0000} 50", "91 50"), ("{zoom:nibbles4}", "01 02 13 04")],
+)
+def test_other_constant_bits_and_full_bytes_in_the_place_of_nibbles_do_not_match(written, raw):
+    assert binary(written).match(bytes.fromhex(raw)) is None
+
+
+def test_a_number_that_does_not_fit_into_its_nibbles_is_refused():
+    with pytest.raises(ValueError, match="zoom: 65536 is not between 0 and 65535"):
+        binary("{zoom:nibbles4}").encode({"zoom": 65536})
