@@ -32,6 +32,7 @@ USUAL: Final = frozenset(
         gettext_noop("Apparent wind speed"),
         gettext_noop("Available"),
         gettext_noop("Average demand"),
+        gettext_noop("Backlight compensation"),
         gettext_noop("Backup power"),
         gettext_noop("Backup state"),
         gettext_noop("Balance current"),
@@ -117,6 +118,7 @@ USUAL: Final = frozenset(
         gettext_noop("Filter hours"),
         gettext_noop("Fix"),
         gettext_noop("Flow rate"),
+        gettext_noop("Focus mode"),
         gettext_noop("Formaldehyde"),
         gettext_noop("Freeze"),
         gettext_noop("Frequency"),
@@ -201,6 +203,7 @@ USUAL: Final = frozenset(
         gettext_noop("Output mute"),
         gettext_noop("Overload"),
         gettext_noop("Ozone"),
+        gettext_noop("Pan position"),
         gettext_noop("PM1"),
         gettext_noop("PM10"),
         gettext_noop("PM2.5"),
@@ -288,6 +291,7 @@ USUAL: Final = frozenset(
         gettext_noop("Temperature state"),
         gettext_noop("Test result"),
         gettext_noop("Test running"),
+        gettext_noop("Tilt position"),
         gettext_noop("Time"),
         gettext_noop("Time zone"),
         gettext_noop("Torque"),
@@ -309,6 +313,7 @@ USUAL: Final = frozenset(
         gettext_noop("Wind direction"),
         gettext_noop("Wind speed"),
         gettext_noop("eCO2"),
+        gettext_noop("Zoom position"),
     )
 )
 """Titles without the phase or the number at their end."""
