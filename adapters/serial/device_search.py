@@ -352,7 +352,10 @@ class DeviceSearch:
 
     @property
     def _configured_lines(self) -> Sequence[LineSettings]:
-        return () if self._rule.line is None else (self._rule.line,)
+        """The line settings that are tried; none: those of the profiles. By plain TCP nothing depends on them: one is enough."""
+        if self._rule.line is not None:
+            return (self._rule.line,)
+        return (LineSettings(),) if is_plain_tcp(self._rule.port) else ()
 
     @property
     def _candidates(self) -> Sequence[Profile]:

@@ -41,7 +41,7 @@ from adapters.serial.profile.protocol import (
 )
 from gateway.adapter import Confidence, Value
 
-BUDGET_SECONDS = 90.0
+BUDGET_SECONDS = 240.0
 """Time limit of a probe, the sum of all its waits; steps beyond it are skipped."""
 
 IDENTITY_TRIES = 2
@@ -135,7 +135,7 @@ class ProtocolProbe:
         self._may_ask = may_ask
         self._asks_everyone = asks_everyone
         self._console: Console | None = None
-        self._prompts = [prompt for profile in tried for prompt in profile.talk.prompts]
+        self._prompts = tried[0].talk.prompts if len(tried) == 1 else [p.talk.prompt for p in tried if p.talk.prompt]
         self._remaining_seconds = budget_seconds
         self._evidence: dict[str, str] = {}
         self._received: dict[tuple[LineSettings, bytes], bytes] = {}

@@ -246,7 +246,8 @@ class Port:
 
     def _require_pump(self) -> BytePump:
         if self._pump is None or self.loss_reason is not None:
-            raise lost(self.loss_reason or f"{self.address}: it is not open")
+            ended = "the device closed the connection" if self.may_end else "it is not open"
+            raise lost(self.loss_reason or f"{self.address}: {ended}")
         return self._pump
 
     def _on_data(self, data: bytes) -> None:
@@ -269,6 +270,7 @@ class Port:
         if self.may_end:
             ended, self._pump = self._pump, None
             start_thread(partial(_close_pyserial, ended.serial_port))
+            self._collected.set()
             return
         is_early = loop_time() - self._opened_at < EARLY_SECONDS and is_plain_tcp(self.address)
         was_served = bool(self._first_bytes) or not is_early

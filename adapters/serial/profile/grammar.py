@@ -96,6 +96,9 @@ class ConversationRules(ProfileTable):
     echo: bool | None = Field(default=None, description="whether sent bytes are echoed; left out: it is detected")
     prompt: TextBytes = Field(default=b"", description="the prompt of a device that is ready for a request: `>`")
     login: tuple[LoginRule, ...] = ()
+    login_only_tcp: bool = Field(
+        default=False, description="true: only over a network of its own does the device want the log-in, not on a serial line"
+    )
     user: str = Field(default="", description="user of the log-in where the config names none: the one of the factory")
     digest: DigestRule | None = Field(default=None, description="a log-in by a hash of the password before the first request")
     opening: OpeningRule | None = Field(default=None, description="a message that begins each connection over a network")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
 
 from adapters.serial.discovery.probe_answers import describe_bytes
 from adapters.serial.discovery.probing import ProbeStep
@@ -13,7 +14,7 @@ from adapters.serial.framing.frames import Frame
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.port import Port
 from adapters.serial.port.selection import url_scheme
-from adapters.serial.profile.conversation_settings import Credentials
+from adapters.serial.profile.conversation_settings import ConversationSettings, Credentials
 from adapters.serial.profile.digest import Digest
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, KeysFor, without_keys
@@ -80,7 +81,7 @@ class ActiveProtocol:
         self._conversation = conversation = Conversation(
             self._port,
             framer_for(profile.framing, character_seconds=line.character_seconds, starts_mid_frame=not profile.intervals),
-            profile.talk.conversation_settings(self._credentials_for(profile)),
+            self._settings_for(profile),
             character_seconds=line.character_seconds,
             on_unsolicited=lambda frame: self._on_unsolicited(protocol, frame),
             digest=self._digest_login(profile),
@@ -161,6 +162,11 @@ class ActiveProtocol:
             if login is not None:
                 login.check(received)
         return received
+
+    def _settings_for(self, profile: Profile) -> ConversationSettings:
+        settings = profile.talk.conversation_settings(self._credentials_for(profile))
+        is_wanted = not profile.talk.login_only_tcp or url_scheme(self._port.address) == "tcp"
+        return settings if is_wanted else replace(settings, login=())
 
     async def _begin(self, profile: Profile | None) -> None:
         """Send the message with which each connection to a device on a network begins, once; not through a device server."""

@@ -120,8 +120,33 @@ class EpsonOnTheNetwork(LineDevice):
         return super().answer(line) if line in self.answers else "ERR"
 
 
-def adapter_for(server, profile, **device):
-    port = f"tcp://{server.port.removeprefix('socket://')}"
+class SharpDisplay(LineDevice):
+    """A Sharp display that asks a connection over the network for user and password, and nothing on a serial line."""
+
+    answers: ClassVar = {"POWR????": "1", "INF1????": "PN-E759", "SRNO????": "5X00123F", "VOLM????": "30"}
+
+    def __init__(self, *, asks):
+        super().__init__()
+        self.asks = asks
+        self.waits_for = []
+        self.login = []
+
+    def connected(self):
+        self.waits_for = [b"Password: ", b"OK\r\n"] if self.asks else []
+        return b"Login: " if self.asks else b""
+
+    def receive(self, data):
+        if not self.waits_for:
+            return super().receive(data)
+        self.login.append(data)
+        return [self.waits_for.pop(0)]
+
+    def answer(self, line):
+        return super().answer(line) if line in self.answers else "ERR"
+
+
+def adapter_for(server, profile, *, scheme="tcp", **device):
+    port = f"{scheme}://{server.port.removeprefix('socket://')}"
     rule = {"port": port, "name": "hall", "profiles": [profile]}
     devices = [{"port": "hall", "profile": profile, **device}] if device else []
     adapter = SerialAdapter(
@@ -231,3 +256,27 @@ async def test_a_device_that_refuses_the_opening_says_what_to_do():
     async with DeviceServer(EpsonOnTheNetwork(status=b"\x41")) as server, adapter_for(server, "epson-vp21") as adapter:
         assert await found_by(adapter) == []
         assert any("Monitor Password" in remark for remark in adapter.bus_remarks())
+
+
+async def test_a_log_in_by_prompts_is_answered_over_the_network():
+    display = SharpDisplay(asks=True)
+    async with DeviceServer(display) as server, adapter_for(server, "sharp-display", user="ann", password=PASSWORD) as adapter:
+        (found,) = await found_by(adapter)
+        readings = await readings_of(adapter, found)
+    assert display.login == [b"ann\r", b"Projector\r"]
+    assert (found.model, readings["power"], readings["volume"]) == ("PN-E759", "on", 30)
+
+
+async def test_the_same_log_in_is_not_waited_for_behind_a_device_server():
+    display = SharpDisplay(asks=False)
+    async with DeviceServer(display) as server, adapter_for(server, "sharp-display", scheme="socket") as adapter:
+        (found,) = await found_by(adapter)
+        assert (await readings_of(adapter, found))["power"] == "on"
+    assert bytes(server.received).startswith(b"INF1????")
+
+
+async def test_a_device_that_asks_for_a_log_in_is_no_console_where_only_its_profile_is_tried():
+    display = SharpDisplay(asks=True)
+    async with DeviceServer(display) as server, adapter_for(server, "sharp-display") as adapter:
+        assert await found_by(adapter) == []
+        assert adapter.bus_remarks() == []
