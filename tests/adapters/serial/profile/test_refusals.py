@@ -31,6 +31,7 @@ REFUSALS = {
     "panasonic-projector-lan": [b"ERR1\r", b"00ER401\r", b"ERRA\r", b"NTCONTROL 1 09b075be\r"],
     "philips-sicp": [bytes.fromhex("06 01 00 00 15 12"), bytes.fromhex("06 01 00 00 18 1F")],
     "christie-projector": [b'(65535 00000 ERR00005 "ITP: Too Few Parameters")'],
+    "kramer-p3000": [b"~01@ERR 002\r\n", b"~01@ROUTE ERR 002\r\n", b"~01@ROUTE 1,1,9 ERR 003\r\n"],
     "sharp-display": [b"ERR\r\n"],
     "nec-projector": [PROFILES["nec-projector"].framing.wrap(bytes.fromhex("A0 85 01 10 02 0D"))],
     "barco-pulse": [b'{"jsonrpc": "2.0", "error": {"code": -32601, "message": "Method not found"}, "id": 3}'],
