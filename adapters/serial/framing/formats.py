@@ -219,11 +219,7 @@ class JsonLinesFraming(DelimitedFraming):
 
 
 class JsonFraming(_BaseFraming):
-    """JSON objects, one after the other, with anything or nothing between them; the payload is always written in one form.
-
-    A received object is written again with its keys in alphabetic order and without blanks, so that a template fits it whatever
-    the device's way of writing is: `{{"id":1,"jsonrpc":"2.0","result":"{state}"}}`.
-    """
+    """JSON objects without an end mark, one after the other, with anything or nothing between them."""
 
     kind: Literal["json"]
     end: TextBytes = Field(default=b"", description="bytes behind a request: a line feed, or a zero byte")

@@ -1,4 +1,4 @@
-"""Find JSON objects that follow one another in the bytes of a line, and write each in one form. Pure."""
+"""Find JSON objects that follow one another in the bytes of a line, without an end mark. Pure."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class JsonFramer(Framer):
                     return frames
                 self.discards.add(DiscardReason.CUT_SHORT if final else DiscardReason.TOO_LONG, bytes(self._buffer), dropped=1)
                 length = 1  # the next object may begin within these bytes
-            elif (payload := _in_one_form(raw := bytes(self._buffer[:length]))) is not None:
-                frames.append(self._frame(payload, raw))
+            elif _is_json(raw := bytes(self._buffer[:length])):
+                frames.append(self._frame(raw, raw))
             else:
                 self.discards.add(DiscardReason.NO_JSON, raw)
             del self._buffer[:length]
@@ -60,10 +60,9 @@ def _length_of_object(data: bytes | bytearray) -> int | None:
     return None
 
 
-def _in_one_form(raw: bytes) -> bytes | None:
-    """Return the object with its keys in alphabetic order and without blanks; `None` if these bytes are no JSON."""
+def _is_json(raw: bytes) -> bool:
     try:
-        content = json.loads(raw)
-        return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+        json.loads(raw)
     except (ValueError, RecursionError):
-        return None
+        return False
+    return True

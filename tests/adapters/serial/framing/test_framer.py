@@ -418,17 +418,17 @@ def test_a_payload_that_would_be_split_is_not_wrapped():
         [b'{"jsonrpc": "2.0", "id"', b': 1, "result": "a}\\"', b'{b"}\r\n\0{"id"', b":2}"],
     ],
 )
-def test_json_objects_that_follow_one_another_are_found_and_written_in_one_form(pieces):
+def test_json_objects_that_follow_one_another_are_found_by_their_braces(pieces):
     found = framer({"kind": "json"})
     frames = [frame for piece in pieces for frame in found.feed(piece)]
-    assert [frame.payload for frame in frames] == [b'{"id":1,"jsonrpc":"2.0","result":"a}\\"{b"}', b'{"id":2}']
+    assert [frame.payload for frame in frames] == [b'{"jsonrpc": "2.0", "id": 1, "result": "a}\\"{b"}', b'{"id":2}']
     assert not found.discards.by_reason
     assert found.pending == b""
 
 
 def test_what_is_no_json_object_is_discarded_and_the_next_one_is_found():
     found = framer({"kind": "json", "longest": 64})
-    assert [frame.payload for frame in found.feed(b'ERR {id: 1} {"a": NaN}{"id": 3}')] == [b'{"id":3}']
+    assert [frame.payload for frame in found.feed(b'ERR {id: 1} {"a": x}{"id": 3}')] == [b'{"id": 3}']
     assert set(found.discards.by_reason) == {DiscardReason.NOISE, DiscardReason.NO_JSON}
-    assert [frame.payload for frame in found.feed(b'{"text": "' + b"x" * 200 + b'{"id": 4}')] == [b'{"id":4}']
+    assert [frame.payload for frame in found.feed(b'{"text": "' + b"x" * 200 + b'{"id": 4}')] == [b'{"id": 4}']
     assert len(found.pending) <= 64
