@@ -10,7 +10,7 @@ from typing import TypeAlias
 from adapters.modbus.client.pdu import ADDRESSES, MAX_BITS, MAX_REGISTERS, ReadRequest, Table
 from adapters.modbus.client.timing import ascii_pause_seconds, silence_seconds
 from adapters.modbus.profile.decode import BlockDecoder
-from adapters.modbus.profile.points import PlacedPoint
+from adapters.modbus.profile.points import NEAR_REGISTERS, PlacedPoint
 from gateway.adapter import Metric
 
 MAX_BLOCK_SECONDS = 0.1
@@ -21,9 +21,6 @@ ASSUMED_TURNAROUND_SECONDS = 0.005
 
 ASSUMED_ROUND_TRIP_SECONDS = 0.005
 """The turnaround of a TCP host until it has been measured."""
-
-NEAR_REGISTERS = 32
-"""A scale factor within this distance is always read with its value; one further away, if one block can hold both."""
 
 _FRAME_BYTES = 13
 """The characters of a request and its answer beside the payload: 8 and 5."""

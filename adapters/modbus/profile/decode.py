@@ -63,6 +63,7 @@ def _compile_bits(start: int, points: Sequence[PlacedPoint]) -> _Compiled:
 def _compile_registers(start: int, points: Sequence[PlacedPoint]) -> _Compiled:
     wanted = {(point.address - start, struct_format(point.encoding)) for point in points}
     wanted |= {(point.scale_factor - start, "h") for point in points if point.scale_factor is not None}
+    wanted |= {(point.sign - start, "H") for point in points if point.sign is not None}
     unpack, index = _unpacker(wanted)
     kinds: dict[_Conversion, list[int]] = {kind: [] for kind in _Conversion}
     for position, point in enumerate(points):
@@ -73,7 +74,8 @@ def _compile_registers(start: int, points: Sequence[PlacedPoint]) -> _Compiled:
 
     def convert(point: PlacedPoint) -> Convert:
         factor = None if point.scale_factor is None else index[point.scale_factor - start, "h"]
-        return converter(point.encoding, index[point.address - start, struct_format(point.encoding)], factor)
+        sign = None if point.sign is None else index[point.sign - start, "H"]
+        return converter(point.encoding, index[point.address - start, struct_format(point.encoding)], factor, sign)
 
     def each(positions: Sequence[int]) -> Callable[[Raw], Iterable[Value]]:
         return _one_by_one([convert(points[position]) for position in positions])
@@ -106,7 +108,7 @@ def _conversion(point: PlacedPoint) -> _Conversion:
     encoding = point.encoding
     is_number = struct_format(encoding) in NUMBER_FORMATS.values()
     is_converted = encoding.bits is not None or encoding.values or encoding.valid or encoding.offset
-    if not is_number or is_converted or point.scale_factor is not None:
+    if not is_number or is_converted or point.scale_factor is not None or point.sign is not None:
         return _Conversion.OTHER
     if encoding.type in FLOATS:
         return _Conversion.FLOAT if encoding.scale == 1 and not encoding.not_available else _Conversion.OTHER

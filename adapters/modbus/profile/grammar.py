@@ -10,8 +10,8 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from adapters.modbus.client.pdu import ADDRESSES, MAX_REGISTERS, Table
-from adapters.modbus.profile.matching import ValueRule, check_end
-from adapters.modbus.profile.points import FLOATS, NUMBER_FORMATS, TEXTS, PlacedPoint, ValueType, raw_limits
+from adapters.modbus.profile.matching import StrictModel, ValueRule, check_end
+from adapters.modbus.profile.points import FLOATS, NEAR_REGISTERS, NUMBER_FORMATS, TEXTS, PlacedPoint, ValueType, raw_limits
 from adapters.modbus.profile.sunspec_layout import NO_MODELS, PlacedModel, SunSpecLayout
 from gateway.adapter import (
     CommandTexts,
@@ -42,6 +42,13 @@ NOT_AVAILABLE: NotAvailable = {
 """The numbers with which a SunSpec device marks a point as not implemented (SunSpec Device Information Model, types)."""
 
 
+class SignRule(StrictModel):
+    """The register that says whether a number is negative, of a device that tells amount and direction apart."""
+
+    address: int = Field(ge=0, lt=ADDRESSES, description="0-based protocol address, in the table of the point")
+    negative: int = Field(ge=0, le=0xFFFF, description="content with which the value is negative; with any other it is positive")
+
+
 class Point(ValueRule, MetricTexts):
     """One metric: its location, its encoding and its poll group."""
 
@@ -63,6 +70,9 @@ class Point(ValueRule, MetricTexts):
     offset: float = 0.0
     scale_factor: int | None = Field(
         default=None, ge=0, lt=ADDRESSES, description="register with the power of ten; counted as `at` in a SunSpec model"
+    )
+    sign: SignRule | None = Field(
+        default=None, description="where the sign of the number is; a sign that the number itself has does not count"
     )
     unit: str | None = None
     valid: tuple[float, float] | None = Field(
@@ -100,6 +110,15 @@ class Point(ValueRule, MetricTexts):
             yield "`decimals` belongs to numbers, not to `values`, booleans or texts"
         if self.scale == 0 or (self.scale_factor is not None and (self.scale != 1 or self.offset != 0)):
             yield "scale is not 0, and not used together with a scale_factor"
+
+    @table_check
+    def _has_a_near_sign(self) -> Iterator[str]:
+        if self.sign is None:
+            return
+        if self.values or self.bits or self.type not in NUMBER_FORMATS or self.address is None or self.scale_factor is not None:
+            yield "`sign` belongs to plain numbers with an `address`, and is not used together with a scale_factor"
+        elif max(self.sign.address + 1 - self.address, self.address + self.words - self.sign.address) > NEAR_REGISTERS:
+            yield f"the register of its sign is not within {NEAR_REGISTERS} registers"
 
     @table_check
     def _has_a_valid_range(self) -> Iterator[str]:
@@ -191,8 +210,9 @@ class Point(ValueRule, MetricTexts):
             metric=self._metric(metric),
             table=self.table,
             address=address,
-            encoding=replace(encoding, valid=self.valid),
+            encoding=replace(encoding, valid=self.valid, negative=None if self.sign is None else self.sign.negative),
             scale_factor=scale_factor,
+            sign=None if self.sign is None else self.sign.address,
         )
 
 
@@ -200,8 +220,9 @@ def unwritable_because(point: Point) -> str | None:
     """Return why a point cannot be written; `None` when it can."""
     if point.table not in {Table.COIL, Table.HOLDING} or point.models:
         return "only coils and holding registers with an address can be written"
-    if point.bits is not None or point.scale_factor is not None or point.type not in (*NUMBER_FORMATS, ValueType.BOOL):
-        return "only whole numbers, floats and coils can be written, not bits, texts or values with a scale_factor"
+    is_plain = point.bits is None and point.scale_factor is None and point.sign is None
+    if not is_plain or point.type not in (*NUMBER_FORMATS, ValueType.BOOL):
+        return "only whole numbers, floats and coils can be written, not bits, texts or values with a scale_factor or a `sign`"
     return None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -53,6 +53,9 @@ def number_words(number: ValueType) -> int:
     return struct.calcsize(f">{NUMBER_FORMATS[number]}") // 2
 
 
+NEAR_REGISTERS = 32
+"""A register that belongs to a value and is within this distance is always read with it."""
+
 UNSIGNED = frozenset({ValueType.UINT16, ValueType.UINT32, ValueType.UINT64})
 FLOATS = frozenset({ValueType.FLOAT32, ValueType.FLOAT64})
 TEXTS = frozenset({ValueType.STRING, ValueType.WIDE_STRING, ValueType.HEX, ValueType.DOTTED})
@@ -78,6 +81,8 @@ class Encoding:
     """Raw numbers, before bits are taken out, with which the device reports that there is no value."""
     valid: tuple[float, float] | None = None
     """The lowest and the highest raw number that is a value; any other is none."""
+    negative: int | None = None
+    """The content of the register with the sign that makes the value negative; `None`: the number has its sign itself."""
 
 
 def raw_limits(number: ValueType) -> tuple[int, int] | None:
@@ -126,16 +131,23 @@ class PlacedPoint:
     encoding: Encoding
     scale_factor: int | None = None
     """The address of the register with the power of ten by which the value is multiplied."""
+    sign: int | None = None
+    """The address of the register that says whether the value is negative; at most `NEAR_REGISTERS` away, so read with it."""
     is_apart: bool = False
     """The scale factor is read separately: it is too far away to be read with the value."""
 
     @property
     def start(self) -> int:
         """The first address that must be read in one request for this point."""
-        return self.address if self.scale_factor is None or self.is_apart else min(self.address, self.scale_factor)
+        return min((self.address, *self._beside))
 
     @property
     def end(self) -> int:
         """The address after the last one that must be read in one request for this point."""
-        end = self.address + self.encoding.words
-        return end if self.scale_factor is None or self.is_apart else max(end, self.scale_factor + 1)
+        return max((self.address + self.encoding.words, *(address + 1 for address in self._beside)))
+
+    @property
+    def _beside(self) -> Sequence[int]:
+        """The addresses of the other registers that must be read with the value."""
+        factor = () if self.scale_factor is None or self.is_apart else (self.scale_factor,)
+        return factor if self.sign is None else (*factor, self.sign)

@@ -66,19 +66,22 @@ def bit_converter(encoding: Encoding, position: int) -> Convert:
     return _enumerated(convert, encoding.values) if encoding.values else convert
 
 
-def converter(encoding: Encoding, index: int, scale_factor: int | None = None) -> Convert:
+def converter(encoding: Encoding, index: int, scale_factor: int | None = None, sign: int | None = None) -> Convert:
     """Return a function that computes the value from an unpacked block of registers.
 
     Args:
         encoding: how the value is stored.
         index: the index of the value in the unpacked block.
         scale_factor: the index of its power of ten, if it has one.
+        sign: the index of the register that says whether it is negative, if it has one.
     """
     raw = _raw_value(encoding, index)
     if encoding.not_available:
         raw = _unless(raw, encoding.not_available)
     if encoding.valid is not None:
         raw = _within(raw, *encoding.valid)
+    if sign is not None:
+        raw = _signed(raw, sign, encoding.negative)
     if encoding.bits is not None:
         raw = _bit_field(raw, *encoding.bits, as_bool=encoding.bits[1] == 1 and not encoding.values)
     if encoding.values:
@@ -193,6 +196,16 @@ def _within(number: Convert, lowest: float, highest: float) -> Convert:
     def convert(raw: Raw) -> Value:
         value = number(raw)
         return value if value is not None and lowest <= value <= highest else None
+
+    return convert
+
+
+def _signed(amount: Convert, index: int, negative: int | None) -> Convert:
+    """Return the amount, negative where the register at this index says so; a sign of the number itself does not count."""
+
+    def convert(raw: Raw) -> float | None:
+        value: float | None = amount(raw)
+        return value if value is None else -abs(value) if raw[index] == negative else abs(value)
 
     return convert
 

@@ -96,6 +96,8 @@ def _write_points(profile: Profile, cells: _Cells) -> dict[str, object]:
         cells.write(point.table, point.address, _words_of(point, _raw_number(point, number)))
         if point.scale_factor is not None:
             cells.write(point.table, point.scale_factor, [0])
+        if point.sign is not None:
+            cells.write(point.table, point.sign.address, [point.sign.negative])
         values[point.metric] = value_in(point, cells.words(point.table, point.address, point.words))
     for rule in profile.settings:
         if rule.address is not None:
@@ -264,6 +266,8 @@ def value_in(point: Point, words: list[int]) -> object:
         number = int(number) >> point.bits[0] & (1 << point.bits[1]) - 1
         if point.bits[1] == 1 and not point.values:
             return bool(number)
+    if point.sign is not None:
+        number = -abs(number)  # as the unit has it
     return point.values.get(int(number), str(int(number))) if point.values else _exact(point, number)
 
 

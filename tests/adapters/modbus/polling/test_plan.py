@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import combinations, pairwise
 
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 
 from adapters.modbus.client.pdu import MAX_BITS, MAX_REGISTERS, ReadRequest, Table
 from adapters.modbus.client.timing import silence_seconds
-from adapters.modbus.polling.plan import MAX_BLOCK_SECONDS, NEAR_REGISTERS, TransactionCost, plan_blocks
-from adapters.modbus.profile.points import Encoding, PlacedPoint, ValueType
+from adapters.modbus.polling.plan import MAX_BLOCK_SECONDS, TransactionCost, plan_blocks
+from adapters.modbus.profile.points import NEAR_REGISTERS, Encoding, PlacedPoint, ValueType
 from gateway.adapter import Metric
 
 
@@ -196,6 +197,12 @@ def test_a_scale_factor_within_32_registers_is_always_read_with_its_value():
     assert (near.read, near.factors) == (ReadRequest(Table.HOLDING, 10, 32), ())
     (far,) = plan_blocks([register(10, scale_factor=42)], SLOW)
     assert (far.read, far.factors) == (ReadRequest(Table.HOLDING, 10, 1), (ReadRequest(Table.HOLDING, 42, 1),))
+
+
+@pytest.mark.parametrize(("sign", "read"), [(41, (10, 32)), (5, (5, 6)), (11, (10, 2))])
+def test_a_value_is_read_with_the_register_of_its_sign(sign, read):
+    (block,) = plan_blocks([replace(register(10), sign=sign)], SLOW)
+    assert (block.read, block.factors) == (ReadRequest(Table.HOLDING, *read), ())
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def numbers(draw):
     return name, draw(st.integers(low, low + 2**bits - 1))
 
 
-def placed(encoding: Encoding, address: int, name: str = "m", table: Table = Table.HOLDING, scale_factor: int | None = None):
-    return PlacedPoint(metric=Metric(name), table=table, address=address, encoding=encoding, scale_factor=scale_factor)
+def placed(encoding: Encoding, address: int, name: str = "m", table: Table = Table.HOLDING, **beside: int | None):
+    return PlacedPoint(metric=Metric(name), table=table, address=address, encoding=encoding, **beside)
 
 
 def values(points, payload: bytes, start: int = 0, table: Table = Table.HOLDING) -> list[object]:
@@ -116,6 +116,19 @@ def test_a_scale_factor_is_a_power_of_ten(raw, power):
 def test_a_scale_factor_that_is_none_makes_no_value(power):
     point = placed(Encoding(type=ValueType.INT16), 5, scale_factor=6)
     assert values([point], struct.pack(">hh", 42, power), start=5) == [None]
+
+
+@pytest.mark.parametrize("raw", [170, -170])
+@pytest.mark.parametrize(("direction", "value"), [(1, -17.0), (0, 17.0), (2, 17.0), (0xFFFF, 17.0)])
+def test_the_sign_of_an_amount_is_in_another_register(raw, direction, value):
+    encoding = Encoding(type=ValueType.INT16, scale=0.1, negative=1)
+    assert values([placed(encoding, 7, sign=9)], struct.pack(">hHH", raw, 0, direction), start=7) == [value]
+    assert values([placed(encoding, 8, sign=7)], struct.pack(">Hh", direction, raw), start=7) == [value]
+
+
+def test_an_amount_that_is_not_available_has_no_sign():
+    encoding = Encoding(type=ValueType.INT16, negative=1, not_available=frozenset({0x7FFF}))
+    assert values([placed(encoding, 7, sign=8)], struct.pack(">hH", 0x7FFF, 1), start=7) == [None]
 
 
 @pytest.mark.parametrize(
