@@ -28,6 +28,7 @@ class RequestRule(FrozenTable):
         description="a characteristic of `service` that tells, too, how the request ended: it is subscribed to first",
     )
     payload: Bytes = Field(min_length=1, description="the bytes: `dd a5 03 00 ff fd 77`")
+    secret: bool = Field(default=False, description="the answer contains a passcode: its bytes are not shown")
     answer: AnswerRule = AnswerRule()
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
@@ -53,6 +53,9 @@ class PairingNeeded(AttributeRefused):
         self.unanswered = unanswered
 
 
+READABLE, WRITABLE, NOTIFYING = ("read",), ("write", "write-without-response"), ("notify", "indicate")
+"""The properties of a characteristic that can be read, written, and subscribed to."""
+
 IsPaired = Callable[[], Awaitable[bool | None]]
 """Returns whether this machine is paired with the device; `None` when that is unknown."""
 
@@ -83,9 +86,11 @@ class GattConnection:
         self.is_blocked = False
         """A request waits for a pairing that nobody completes: every further request would wait behind it."""
         self.services: Mapping[str, Mapping[str, frozenset[str]]] = {
-            service.uuid: {one.uuid: frozenset(one.properties) for one in service.characteristics} for service in client.services
+            service.uuid: _properties_by_uuid(service.characteristics) for service in client.services
         }
         """Service uuid -> characteristic uuid -> its properties: `read`, `write`, `notify`, ..."""
+        self.hidden: set[AttributeKey] = set()
+        """The characteristics whose notifications may contain a secret now: they are not recorded."""
         self.initialized: set[AttributeKey] = set()
         """The characteristics that were written once for the duration of the connection."""
         self.subscribed: set[AttributeKey] = set()
@@ -107,7 +112,7 @@ class GattConnection:
         """
         with self._recorded_failure(Access.READ, characteristic):
             async with self._translated_errors(f"reading {short_uuid(characteristic)}"):
-                value = bytes(await self._client.read_gatt_char(self._find(service, characteristic)))
+                value = bytes(await self._client.read_gatt_char(self._find(service, characteristic, READABLE)))
         self._records.add(self.address, Access.READ, characteristic, value)
         return value
 
@@ -122,7 +127,8 @@ class GattConnection:
         """
         with self._recorded_failure(Access.WRITE, characteristic):
             async with self._translated_errors(f"writing {short_uuid(characteristic)}", is_write=True):
-                await self._client.write_gatt_char(self._find(service, characteristic), value, response=with_response)
+                found = self._find(service, characteristic, WRITABLE)
+                await self._client.write_gatt_char(found, value, response=with_response)
         self._records.add(self.address, Access.WRITE, characteristic, None if is_secret else value)
 
     async def subscribe(self, service: str, characteristic: str, callback: Callable[[bytes], None]) -> Callable[[], None]:
@@ -166,20 +172,22 @@ class GattConnection:
         callbacks = [callback]
 
         def on_value(_: BleakGATTCharacteristic, value: bytearray) -> None:
-            self._records.add(self.address, Access.NOTIFICATION, characteristic, bytes(value))
+            kept = None if (service, characteristic) in self.hidden else bytes(value)
+            self._records.add(self.address, Access.NOTIFICATION, characteristic, kept)
             for one in tuple(callbacks):
                 one(bytes(value))
 
         async with self._translated_errors(f"subscribing to {short_uuid(characteristic)}"):
-            await self._client.start_notify(self._find(service, characteristic), on_value)
+            await self._client.start_notify(self._find(service, characteristic, NOTIFYING), on_value)
         return callbacks
 
-    def _find(self, service: str, characteristic: str) -> BleakGATTCharacteristic:
+    def _find(self, service: str, characteristic: str, uses: Collection[str]) -> BleakGATTCharacteristic:
+        """Return the characteristic; of several with this uuid, one with such a use: some devices have one for each direction."""
         found = self._client.services.get_service(service)
         characteristics = [] if found is None else [one for one in found.characteristics if one.uuid == characteristic]
         if not characteristics:
             raise AttributeRefused(f"it has no characteristic {short_uuid(characteristic)} in service {short_uuid(service)}")
-        return characteristics[0]
+        return next((one for one in characteristics if not set(one.properties).isdisjoint(uses)), characteristics[0])
 
     @contextmanager
     def _recorded_failure(self, access: Access, characteristic: str) -> Iterator[None]:
@@ -232,6 +240,14 @@ class GattConnection:
 def pairing_hint(address: str) -> str:
     """Return how to pair a device with this machine."""
     return f"set pair = true for it in devices, with its passkey if it has one, or pair it by hand: bluetoothctl pair {address}"
+
+
+def _properties_by_uuid(characteristics: Iterable[BleakGATTCharacteristic]) -> Mapping[str, frozenset[str]]:
+    """Return the properties of each characteristic; those of several with the same uuid together."""
+    properties: dict[str, frozenset[str]] = {}
+    for one in characteristics:
+        properties[one.uuid] = properties.get(one.uuid, frozenset()) | frozenset(one.properties)
+    return properties
 
 
 def _is_about_pairing(reason: str) -> bool:

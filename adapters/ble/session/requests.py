@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from adapters.ble.profile.answer_frames import Answer, AnswerAssembler, AnswerRule
 from adapters.ble.profile.requests import RequestRule
@@ -40,6 +41,9 @@ async def ask(connection: GattConnection, request: RequestRule) -> bytes:
     answers: asyncio.Queue[Answer] = asyncio.Queue()
     listener = _Listener(request.answer, answers)
     unsubscribe: list[Callable[[], None]] = []
+    if request.secret:
+        connection.hidden.add((request.answered_in, request.notify))
+        unsubscribe.append(partial(connection.hidden.discard, (request.answered_in, request.notify)))
     try:
         if request.status is not None:
             unsubscribe.append(await connection.subscribe(request.service, request.status, listener.hear_status))

@@ -90,11 +90,19 @@ def test_checksums_are_those_of_captured_frames(kind, covers, frame):
 
 @given(st.sampled_from(RULES), st.lists(st.binary(max_size=244), max_size=30))
 @settings(max_examples=200, deadline=None)
-def test_nothing_that_a_device_sends_ends_the_search_and_the_answer_behind_it_is_found(rule, notifications):
+def test_nothing_that_a_device_sends_ends_the_search(rule, notifications):
     assembler = AnswerAssembler(rule)
     for one in notifications:
         answer = assembler.feed(one)
         assert answer is None or answer.refusal or answer.content.startswith(rule.starts_with)
+
+
+@given(
+    st.lists(st.sampled_from([STATE[:4], b"\xdd", b"\xdd\x03\x00\xff", STATE[:20], CELLS]) | st.binary(max_size=60), max_size=8)
+)
+@settings(max_examples=200, deadline=None)
+def test_whatever_came_before_an_answer_that_is_sent_again_and_again_is_found(notifications):
+    assert Answer(STATE[:-3]) in fed(JBD, *notifications, *pieces(STATE * 20, 20))
 
 
 def test_what_completes_no_answer_is_not_kept_for_ever():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +25,7 @@ STATE = bytes.fromhex("dd03001d0618000001f201f400002c7c00000000000080640304030b8
 CELLS = bytes.fromhex("dd0400080f450f3d0f370f3dfec677")
 """Captured of a JBD battery monitor by syssi/esphome-jbd-bms."""
 ANSWERS = {5: VERSION, 3: STATE, 4: CELLS}
+CASES = Path(__file__).parents[1] / "cases"
 PROFILE = PROFILE_FILES.load()["jbd-bms"]
 SERVICE, NOTIFY, WRITE = map(full_uuid, ("ff00", "ff01", "ff02"))
 MONITOR, METER = "A5:C2:37:00:00:01", "A5:C2:37:00:00:02"
@@ -230,3 +233,25 @@ async def test_a_glucose_meter_without_a_measurement_is_reachable_and_says_so(bl
         child = await met(radio, METER)
         assert await values_of(radio, child) == {}
         assert "last-record: the device answers 06 00 01 06: it has stored no measurement" in radio.remarks(child)
+
+
+async def test_of_two_characteristics_with_one_uuid_each_is_used_for_what_it_can_and_a_passcode_is_not_recorded(bluez):
+    case = tomllib.loads((CASES / "jk-bms-24s" / "firmware-10" / "device.toml").read_text("utf-8"))
+    frames = {0x97: bytes.fromhex(case["answers"]["information"]), 0x96: bytes.fromhex(case["answers"]["cells"])}
+    notifying = Characteristic("ffe1", ("notify",))
+
+    def on_write(write: Write) -> None:
+        for at in range(0, 300, 128):
+            notifying.notify(frames[write.value[4]][at : at + 128])
+
+    writable = Characteristic("ffe1", ("write-without-response",), on_write=on_write)
+    device = Peripheral(MONITOR, name="JK-B2A20S20P", service_uuids=["ffe0"], services=[Service("ffe0", [writable, notifying])])
+    bluez.environment.add(device)
+    async with adapter() as radio:
+        found = await radio.identify(MONITOR)
+        assert (found.profile, found.serial_number) == ("jk-bms-24s", "2032816012")
+        assert (await values_of(radio, child_of(found)))["battery_voltage"] == 52.971
+        frames_kept = radio.recorded_frames(found.address)
+    shown = [frame.text for frame in frames_kept]
+    assert not any(b"1234".hex(" ") in one for one in shown)
+    assert any(one.startswith("55 aa eb 90 02") for one in shown)
