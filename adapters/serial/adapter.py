@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from adapters.serial.bus_facts import facts_of
 from adapters.serial.device_search import DeviceSearch
 from adapters.serial.discovery.identity import BusLocation, format_address, parse_address
-from adapters.serial.discovery.pjlink_search import ANNOUNCED_AS, search_projectors
+from adapters.serial.discovery.network_look import ANNOUNCED_AS, look_for_devices
 from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.framing.frames import Frame
 from adapters.serial.port.open_errors import lost
@@ -81,7 +81,7 @@ class SerialAdapter(Adapter[SerialSettings]):
     """One serial port."""
 
     settings_model = SerialSettings
-    announced_as = ANNOUNCED_AS
+    announced_as = tuple(ANNOUNCED_AS)
 
     def __init__(self, settings: SerialSettings, served: ServedPort | None = None) -> None:
         super().__init__(settings)
@@ -130,8 +130,8 @@ class SerialAdapter(Adapter[SerialSettings]):
 
     @classmethod
     def look_in_networks(cls, networks: NamedNetworks) -> AsyncIterator[NetworkHost | Progress | SearchSummary]:
-        """Yield the projectors that answer a search, each with its port."""
-        return search_projectors(networks)
+        """Yield the projectors that answer a search and the devices that are announced, each with its port."""
+        return look_for_devices(networks)
 
     async def __aenter__(self) -> Self:
         found = await self._served.find()

@@ -42,6 +42,11 @@ MOST_FOUND: Final = 1024
 
 MOST_STEPS: Final = 100_000
 
+NO_INTERFACE: Final = (
+    "this machine has no interface in what you named, so no announcement is heard there and no broadcast arrives; "
+    "a container needs the network of its host"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class FoundHost:
@@ -76,7 +81,7 @@ class NetworkSearch:
         self.problems: dict[str, str] = {}
         """What could not be searched -> why: the type of an adapter, `DNS-SD`, or a name that nobody knows."""
         self.summaries: dict[str, SearchSummary] = {}
-        """What each adapter asked, by its type."""
+        """What each adapter asked, by its type, and what was listened to by `DNS-SD`."""
 
     @property
     def unused_announcements(self) -> list[Announcement]:
@@ -133,6 +138,7 @@ class NetworkSearch:
         self, interfaces: Sequence[IPv4Interface], on_step: Callable[[str, Progress], None]
     ) -> None:
         if not interfaces:
+            self.summaries["DNS-SD"] = SearchSummary(0, 0, "listened to no announcement", NO_INTERFACE)
             return
         types = service_types(one for kind in self._adapters.values() for one in _announced_as(kind))
         addresses = frozenset(self._named.addresses(self._known_names))
@@ -143,6 +149,7 @@ class NetworkSearch:
             self.problems["DNS-SD"] = f"announcements cannot be listened to: {named_error(error)}"
             log.info("DNS-SD: %s", self.problems["DNS-SD"])
             return
+        self.summaries["DNS-SD"] = SearchSummary(len(interfaces), len(found), _listened(len(interfaces), len(found)))
         self.announcements = tuple(sorted(found, key=lambda one: (one.host, one.service, one.name)))
 
     async def _look_with(self, kind: str, interfaces: Sequence[IPv4Interface], on_step: Callable[[str, Progress], None]) -> None:
@@ -186,6 +193,11 @@ class NetworkSearch:
 
     def _addresses_of(self, host: str) -> set[str]:
         return set(NamedHosts(single=(host,)).addresses(self._known_names))
+
+
+def _listened(interfaces: int, announcements: int) -> str:
+    over = "one interface" if interfaces == 1 else f"{interfaces} interfaces"
+    return f"listened to announcements over {over}: {announcements or 'none'} of the named hosts"
 
 
 def entries_of(hosts: Iterable[FoundHost]) -> dict[str, dict[str, Any]]:

@@ -18,6 +18,7 @@ SERVICE_TITLES: Final[Mapping[str, str]] = {
     "_modbus._tcp": "Modbus TCP",
     "_mbap._tcp": "Modbus TCP",
     "_pjlink._tcp": "PJLink",
+    "_videohub._tcp": "Blackmagic Videohub",
     "_shelly._tcp": "Shelly",
     "_enphase-envoy._tcp": "Enphase Envoy",
     "_hwenergy._tcp": "HomeWizard",

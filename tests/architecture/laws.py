@@ -84,6 +84,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "gateway/cli/demo.py",
         "gateway/cloud/http.py",
         "gateway/doctor/*",
+        "gateway/network_search/interfaces.py",  # the kernel's own list of interfaces
         "gateway/service_manager.py",
         "gateway/status/listening/listener.py",  # connections are limited before aiohttp has them
         "gateway/runtime/process_state.py",

@@ -20,6 +20,8 @@ LIGHT = {
     "gateway.cli.health": (*WEB, *DEVICES, "adapters", "gateway.cloud", "gateway.runtime", "sqlite3"),
     # The list of the children comes from the store.
     "gateway.cli.children": ("aiohttp", "jinja2", "bleak", "pymodbus", "gateway.runtime", "gateway.status"),
+    # Only a search on the network loads what it needs.
+    "gateway.first_start.configuration_wait": ("zeroconf", "ifaddr"),
     # Nouns are imported by everything.
     "gateway.models": (*WEB, *DEVICES, *PARTS, "asyncio", "rich", "typer"),
 }

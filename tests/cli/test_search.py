@@ -57,7 +57,7 @@ async def test_hosts_are_found_identified_and_shown_with_the_lines_that_add_them
     assert {one["family"] for one in plant["devices"]} == {"power-meter", "inverter", "io-module"}
     assert told["configuration"].count("[[adapter]]") == 2
     assert f'ports = [{{ port = "tcp://{address}:4352", profiles = ["pjlink"] }}]' in told["configuration"]
-    assert {one["adapter"]: one["answered"] for one in told["searches"]} == {"modbus": 1, "serial": 1}
+    assert {one["adapter"]: one["answered"] for one in told["searches"]} == {"modbus": 1, "serial": 1, "DNS-SD": 0}
     assert told["problems"] == []
     assert all(one.split(" ")[1].startswith("?") for one in projector.devices[0].requests), "something was written"
 

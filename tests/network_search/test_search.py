@@ -1,12 +1,14 @@
 """Every adapter looks into what was named, none costs another its look, and nothing that nobody has named gets through."""
 
 import asyncio
+import errno
+import os
 from ipaddress import IPv4Interface
 
 import pytest
 
 from gateway.adapter import Announcement, NetworkHost, Progress, SearchSummary
-from gateway.network_search import search
+from gateway.network_search import interfaces, search
 from gateway.network_search.named_hosts import parse_networks
 from gateway.network_search.search import NetworkSearch, entries_of, merged_entries
 from gateway.network_search.service_types import EVIDENCE, service_title, service_types
@@ -58,6 +60,7 @@ async def test_what_each_adapter_finds_becomes_one_entry_of_its_type():
     network, tables, steps = await searched(synthetic=looking(METER, progress, other, summary), quiet=looking())
     assert tables == {"synthetic": {"hosts": ["10.0.0.1", "10.0.0.2"], "n": 1}} == entries_of(network.found)
     assert steps == [("synthetic", progress)]
+    assert network.summaries.pop("DNS-SD").advice == search.NO_INTERFACE
     assert network.summaries == {"synthetic": summary}
     assert network.problems == {}
 
@@ -162,6 +165,7 @@ async def test_an_adapter_gets_the_announcements_of_its_types_and_each_host_has_
     (found,) = network.found
     assert {one.service for one in found.announcements} == {"_modbus._tcp", "_http._tcp"}
     assert network.unused_announcements == said[2:]
+    assert network.summaries["DNS-SD"].text == "listened to announcements over one interface: 3 of the named hosts"
 
 
 async def test_where_announcements_cannot_be_heard_the_adapters_look_all_the_same(monkeypatch):
@@ -194,3 +198,16 @@ def test_only_service_types_are_asked_for_and_only_so_many():
     ]
     assert len(service_types(f"_t{number}._tcp" for number in range(500))) == 64
     assert (service_title("_mbap._tcp"), service_title("_new._udp")) == ("Modbus TCP", "_new._udp")
+
+
+@pytest.mark.enable_socket
+def test_the_interfaces_are_known_without_a_netlink_socket_as_well(monkeypatch):
+    """The service of systemd may open none, so that the library fails there."""
+    loopback = IPv4Interface("127.0.0.1/8")
+    assert loopback in interfaces.own_interfaces()
+
+    def refused():
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr("ifaddr.get_adapters", refused)
+    assert loopback in interfaces.own_interfaces()

@@ -10,15 +10,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Container, Sequence
+from collections.abc import AsyncGenerator, Container, Sequence
 from typing import Any, Final
 
 from gateway.adapter import BusUnavailable, NamedNetworks, NetworkHost, Progress, SearchSummary, loop_time
 
 PJLINK_PORT: Final = 4352
 SEARCH: Final = b"%2SRCH\r"
-ANNOUNCED_AS: Final = ("_pjlink._tcp",)
-"""The name of this port at IANA."""
+PROFILE: Final = "pjlink"
 
 LONGEST_ANSWER: Final = 64
 """An answer has 25 bytes; some have white space behind it."""
@@ -44,34 +43,30 @@ OTHER_MAC: Final = "with another MAC address than before"
 TOO_MANY: Final = f"beyond {MOST_PROJECTORS} projectors"
 
 
-async def search_projectors(networks: NamedNetworks) -> AsyncIterator[NetworkHost | Progress | SearchSummary]:
-    """Yield each projector once: as it answers, then those that are only announced; at the end what was asked and ignored.
+async def search_projectors(networks: NamedNetworks) -> AsyncGenerator[NetworkHost | Progress | SearchSummary, None]:
+    """Yield each projector once, as it answers, and at the end what was asked and ignored.
 
     Raises:
         BusUnavailable: this machine opens no socket for it.
     """
     receivers = [one for one in (*networks.broadcast_addresses, *networks.single_addresses) if ":" not in one]
-    yielded: set[tuple[str, int]] = set()
-    if receivers:
-        answers = _Answers(networks.addresses)
-        transport = await _open(answers)
-        asking = asyncio.create_task(_ask(transport, receivers))
-        ends_at = loop_time() + networks.answer_seconds + len(receivers) // BURST * BURST_PAUSE_SECONDS
-        try:
-            while (waits := ends_at - loop_time()) > 0 and not answers.is_complete(networks):
-                answer = await answers.next(min(waits, STEP_SECONDS))
-                if answer is not None:
-                    yielded.add((answer[0], PJLINK_PORT))
-                    yield _network_host(*answer)
-                yield Progress(len(yielded), None, "waiting for projectors to answer")
-        finally:
-            asking.cancel()
-            transport.close()
-        yield answers.summary(networks)
-    for one in networks.announcements:
-        if one.service in ANNOUNCED_AS and one.host in networks.addresses and (one.host, one.port) not in yielded:
-            yielded.add((one.host, one.port))
-            yield _network_host(one.host, port=one.port)
+    if not receivers:
+        return
+    answers, found = _Answers(networks.addresses), 0
+    transport = await _open(answers)
+    asking = asyncio.create_task(_ask(transport, receivers))
+    ends_at = loop_time() + networks.answer_seconds + len(receivers) // BURST * BURST_PAUSE_SECONDS
+    try:
+        while (waits := ends_at - loop_time()) > 0 and not answers.is_complete(networks):
+            answer = await answers.next(min(waits, STEP_SECONDS))
+            if answer is not None:
+                found += 1
+                yield _network_host(*answer)
+            yield Progress(found, None, "waiting for projectors to answer")
+    finally:
+        asking.cancel()
+        transport.close()
+    yield answers.summary(networks)
 
 
 def mac_in(answer: bytes) -> bytes:
@@ -193,12 +188,10 @@ async def _ask(transport: asyncio.DatagramTransport, receivers: Sequence[str]) -
             transport.sendto(SEARCH, (receiver, PJLINK_PORT))
 
 
-def _network_host(host: str, mac: str | None = None, port: int | None = None) -> NetworkHost:
-    port = PJLINK_PORT if port is None else port
-    evidence = {} if mac is None else {f"%2SRCH to UDP port {port}": f"%2ACKN={mac}"}
+def _network_host(host: str, mac: str) -> NetworkHost:
     return NetworkHost(
         host=host,
-        kind="PJLink" if mac is None else "PJLink class 2",
-        evidence=evidence,
-        entry={"ports": [{"port": f"tcp://{host}:{port}", "profiles": ["pjlink"]}]},
+        kind="PJLink class 2",
+        evidence={f"%2SRCH to UDP port {PJLINK_PORT}": f"%2ACKN={mac}"},
+        entry={"ports": [{"port": f"tcp://{host}:{PJLINK_PORT}", "profiles": [PROFILE]}]},
     )

@@ -10,6 +10,8 @@ import pytest
 
 from adapters.serial import SerialAdapter
 from adapters.serial.discovery import pjlink_search
+from adapters.serial.discovery.network_look import ANNOUNCED_AS
+from adapters.serial.profile.library import PROFILE_FILES
 from gateway.adapter import Announcement, NamedNetworks, NetworkHost, Progress, SearchSummary
 from gateway.testing.serial import SearchedProjector
 
@@ -150,15 +152,24 @@ async def test_nothing_is_sent_where_nothing_may_be_asked(port):
     assert steps == []
 
 
-async def test_an_announced_projector_is_found_at_its_port_unless_it_has_answered(port):
+async def test_what_is_announced_is_found_at_its_port_unless_it_has_answered(port):
     announced = [
         Announcement(service="_pjlink._tcp", name="Hall", host="127.0.0.2", port=port),
         Announcement(service="_pjlink._tcp", name="Lobby", host="127.0.0.3", port=4353),
         Announcement(service="_pjlink._tcp", name="Elsewhere", host="127.0.0.9", port=4352),
+        Announcement(service="_videohub._tcp", name="Rack", host="127.0.0.3", port=9990),
         Announcement(service="_http._tcp", name="Page", host="127.0.0.4", port=80),
     ]
     addresses = frozenset({"127.0.0.2", "127.0.0.3", "127.0.0.4"})
     named = networks("127.0.0.2", addresses=addresses, announcements=announced)
     found, _ = await searched([SearchedProjector("127.0.0.2", port=port)], named)
-    assert [(one.host, one.kind) for one in found] == [("127.0.0.2", "PJLink class 2"), ("127.0.0.3", "PJLink")]
-    assert found[1].entry["ports"][0]["port"] == "tcp://127.0.0.3:4353"
+    assert [(one.host, one.kind) for one in found] == [
+        ("127.0.0.2", "PJLink class 2"),
+        ("127.0.0.3", "PJLink"),
+        ("127.0.0.3", "Blackmagic Videohub"),
+    ]
+    assert [one.entry["ports"] for one in found[1:]] == [
+        [{"port": "tcp://127.0.0.3:4353", "profiles": ["pjlink"]}],
+        [{"port": "tcp://127.0.0.3:9990", "profiles": ["blackmagic-videohub"]}],
+    ]
+    assert all(profile in PROFILE_FILES.load() for _, profile in ANNOUNCED_AS.values())
