@@ -40,7 +40,7 @@ UNITS: Final = frozenset(
     | {"°C", "K", "hPa", "Pa", "kPa", "bar", "mbar", "ppm", "ppb", "mg/m³", "µg/m³", "kg/m³", "g/m³", "1/m³", "Bq/m³", "lx"}
     | {"dB", "dBA", "dBm", "µS/cm", "mS/cm", "W/m²", "m/s", "km/h", "°", "mm", "m", "µT", "T", "m³", "dm³", "l", "L", "kg", "g"}
     | {"lb", "SG", "SG/d", "points/day", "bpm", "kJ", "mmHg", "mg/dL", "Ah"}
-    | {"l/min", "m³/h"}
+    | {"l/min", "m³/h", "m/s²"}
 )
 """The units of the vocabulary, as they are written."""
 

@@ -18,7 +18,7 @@ MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "arm/v7": "armv7l"}
 GLIBC_OF_BOOKWORM = 36
 PURE = {"pyric"}
 """Has never had a wheel, and nothing to compile either."""
-COMPILED = {"amd64": set(), "arm64": set(), "arm/v7": {"cffi", "dbus-fast", "pycryptodomex"}}
+COMPILED = {"amd64": set(), "arm64": set(), "arm/v7": {"cffi", "dbus-fast", "pycryptodome", "pycryptodomex"}}
 """What the compiler in the build stage is for. Where this changes, change the Dockerfile's compiler with it."""
 
 

@@ -150,7 +150,7 @@ class Advertiser(_FrozenTable):
     always_encrypted: bool = Field(default=False, description="without the right key, there is no value")
     needs_connection: Pattern | None = Field(default=None, description="models that offer more values over a connection")
     rename: dict[str, str] = Field(default_factory=dict, description="the parser's misleading name of a value -> its name")
-    not_available: dict[str, frozenset[int]] = Field(
+    not_available: dict[str, frozenset[float]] = Field(
         default_factory=dict, description="the name of a value -> the numbers that mean that the device has none"
     )
     source: AdvertiserSource

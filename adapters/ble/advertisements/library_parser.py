@@ -36,7 +36,7 @@ class LibraryParser:
         return ParsedAdvertisement(
             model=device.model,
             manufacturer=device.manufacturer,
-            name=device.name,
+            name=None if device.name == advertisement.address else device.name,
             firmware_version=device.firmware,
             hardware_version=device.hardware,
             measured=measured,
@@ -64,7 +64,7 @@ class LibraryParser:
     def _name(self, key: _Key) -> object:
         return self._advertiser.rename.get(str(key.key), key.key)
 
-    def _not_available(self, name: object) -> frozenset[int]:
+    def _not_available(self, name: object) -> frozenset[float]:
         return self._advertiser.not_available.get(str(name), frozenset())
 
     def _needs(self, model: str, *, has_values: bool) -> Iterator[str]:
@@ -145,8 +145,8 @@ class _ServiceInfo:
     """An advertisement as the libraries expect it; their own class would import bleak."""
 
     __slots__ = (
-        "address", "connectable", "device", "manufacturer_data", "name", "raw", "rssi", "service_data", "service_uuids", "source",
-        "time", "tx_power",
+        "address", "connectable", "device", "manufacturer", "manufacturer_data", "name", "raw", "rssi", "service_data",
+        "service_uuids", "source", "time", "tx_power",
     )  # fmt: skip
 
     def __init__(self, advertisement: Advertisement, received_at: float) -> None:
@@ -154,6 +154,7 @@ class _ServiceInfo:
         self.name = advertisement.name or advertisement.address  # the libraries expect the address for a device without a name
         self.rssi = 0 if advertisement.rssi is None else advertisement.rssi
         self.tx_power = advertisement.tx_power
+        self.manufacturer = None
         self.manufacturer_data = dict(advertisement.manufacturer_data)
         self.service_data = dict(advertisement.service_data)
         self.service_uuids = list(advertisement.service_uuids)
