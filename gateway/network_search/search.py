@@ -19,7 +19,7 @@ from gateway.field.guard.guarded_adapter import GuardedIterator, call
 from gateway.network_search.announcements import browse
 from gateway.network_search.interfaces import own_interfaces
 from gateway.network_search.named_hosts import NamedHosts
-from gateway.network_search.service_types import service_types
+from gateway.network_search.service_types import MOST_TYPES, service_types
 from gateway.plain_text import named_error, text_of_error
 from gateway.tasks import closed_after
 
@@ -230,5 +230,6 @@ async def _addresses_of_name(name: str) -> list[str]:
 
 
 def _announced_as(adapter: type[Adapter[Any]]) -> Sequence[str]:
-    services = call("announced_as", lambda: list(adapter.announced_as))
-    return [one for one in services[:64] if type(one) is str]
+    """Return the service types that an adapter names; none where it names something else."""
+    services = adapter.announced_as
+    return [one for one in services[:MOST_TYPES] if type(one) is str] if type(services) in (tuple, list) else ()

@@ -168,6 +168,13 @@ async def test_an_adapter_gets_the_announcements_of_its_types_and_each_host_has_
     assert network.summaries["DNS-SD"].text == "listened to announcements over one interface: 3 of the named hosts"
 
 
+@pytest.mark.parametrize("announced", [None, 7, "_modbus._tcp", [b"x", None], {"_modbus._tcp": 1}])
+async def test_an_adapter_that_names_no_service_types_costs_nobody_the_search(announced):
+    network, tables, _ = await searched(broken=looking(METER, announced=announced), synthetic=looking(METER))
+    assert set(tables) == {"broken", "synthetic"}
+    assert network.problems == {}
+
+
 async def test_where_announcements_cannot_be_heard_the_adapters_look_all_the_same(monkeypatch):
     async def broken(*_):
         raise OSError(99, "Cannot assign requested address")
