@@ -90,6 +90,7 @@ from gateway.profiles.parameters import (
 )
 from gateway.profiles.point_facts import PointFacts
 from gateway.profiles.scaling import divisor, raw_number, shown_value
+from gateway.profiles.schema import file_schema
 from gateway.profiles.settings import ProfileSettings
 from gateway.profiles.workbench import ProfileWorkbench
 from gateway.recent_frames import RecentFrames, RecordedFrame, frames_of, recorded_frame
@@ -200,6 +201,7 @@ __all__ = [
     "divisor",
     "duplicates",
     "examine_port",
+    "file_schema",
     "find_command",
     "first_duplicate",
     "frames_of",

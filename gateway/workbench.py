@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from gateway.errors import AdapterError, SettingsProblem
 from gateway.models import Confidence, Found, Progress, Reading
@@ -227,6 +228,10 @@ class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an ad
         Raises:
             ProfileProblems: a file cannot be read or has mistakes.
         """
+        raise NotOffered("this adapter has no profiles")
+
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the JSON Schema of each file that authors write: `profile`, `device` and `expected` of a case folder."""
         raise NotOffered("this adapter has no profiles")
 
     def check_profile(self, file: Path) -> CheckedProfile:

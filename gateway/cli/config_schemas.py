@@ -53,12 +53,22 @@ def show_schema(schema: Mapping[str, Any]) -> None:
     """Show a JSON Schema as a list of keys: what each accepts, and what it is for."""
     for key, value in _leaves(schema, schema, ()):
         unit = f" {value['unit']}" if "unit" in value else ""
-        accepted = described_value(value, schema) or _KINDS.get(str(value.get("type")), "a value of its own form")
+        accepted = described_value(value, schema) or _kinds(value)
         about = value.get("description") or value.get("title", "")
-        out.print(f"{'.'.join(key)}: {accepted}{unit}; {about}", markup=False, soft_wrap=True)
+        is_its_name = about.lower() == key[-1].replace("_", " ")
+        told = "" if is_its_name or not about else f"; {about}"
+        out.print(f"{'.'.join(key)}: {accepted}{unit}{told}", markup=False, soft_wrap=True)
 
 
-_KINDS = {"array": "a list", "object": "a table"}
+_KINDS = {"array": "a list", "object": "a table", "string": "a text", "boolean": "true or false"}
+_NUMBERS = {"integer": "a whole number", "number": "a number"}
+
+
+def _kinds(value: Mapping[str, Any]) -> str:
+    """Return the kinds of value that are accepted: `a text or a table`."""
+    options = [one for one in value.get("anyOf", (value,)) if one.get("type") != "null"]
+    kinds = ((_KINDS | _NUMBERS).get(str(one.get("type")), "a table") for one in options)
+    return " or ".join(dict.fromkeys(kinds))
 
 
 def _leaves(
@@ -69,15 +79,23 @@ def _leaves(
     if len(filled) == 1:
         part = {**filled[0], **{name: value for name, value in part.items() if name != "anyOf"}}
     part = {**_resolved(schema, part), **{name: value for name, value in part.items() if name != "$ref"}}
-    inner = part.get("properties")
-    if inner:
+    inner, items = part.get("properties"), _resolved(schema, part.get("items") or {})
+    if "properties" in items:
+        yield from _leaves(schema, items, (*key[:-1], f"{key[-1]}[]"))
+    elif inner:
         for name, value in inner.items():
             yield from _leaves(schema, value, (*key, name))
-    elif "anyOf" in (kinds := part.get("additionalProperties") or {}):
-        for kind in kinds["anyOf"]:
+    elif kinds := [one for one in _values_of(part).get("anyOf", ()) if "title" in one]:
+        for kind in kinds:
             yield from _leaves(schema, kind, (*key, f"<{kind['title'].lower()}>"))
     elif key:
         yield key, part
+
+
+def _values_of(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of the values of a table with any keys."""
+    found = part.get("additionalProperties")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _resolved(schema: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gateway.profiles.files import ProfileError, ProfileFiles, read_text
 from gateway.profiles.model import DeviceProfile
 from gateway.profiles.review import CaseReadings, review, review_cases
+from gateway.profiles.schema import profile_schema
 from gateway.toml_text import read_toml
 from gateway.workbench import KnownProfile, ProfileProblems, Workbench
 
@@ -50,6 +51,10 @@ class ProfileWorkbench(Workbench, Generic[ProfileT]):
         if cases is not None:
             told += [f"{cases}: {one}" for one in review_cases(profile, _case_readings(cases))]
         return told
+
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the JSON Schema of a profile."""
+        return {"profile": profile_schema(self._files)}
 
     def read_profile(self, file: Path) -> ProfileT:
         """Return the profile in a file that a person names.

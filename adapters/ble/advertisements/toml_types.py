@@ -36,7 +36,9 @@ def _as_tuple(value: object) -> object:
 Uuid: TypeAlias = Annotated[str, AfterValidator(full_uuid)]
 """Written with 4, 8 or 32 digits; stored in its full form."""
 
-Services: TypeAlias = Annotated[tuple[Uuid, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+Services: TypeAlias = Annotated[
+    tuple[Uuid, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | tuple[str, ...]), Field(min_length=1)
+]
 """One service, or several of which the device has one: they differ between firmware versions."""
 
 Bytes: TypeAlias = Annotated[bytes, BeforeValidator(hex_bytes)]

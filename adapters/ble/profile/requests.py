@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from pydantic import Field, PrivateAttr, field_validator
 
@@ -93,3 +94,12 @@ def place_by_requests(tables: Iterator[tuple[tuple[str | int, ...], dict[str, ob
             raise Mistake((*where, "request"), f"there is no request {name!r}; there are {names}")
         table["service"] = known[name].get("notify_service") or known[name].get("service")
         table["characteristic"] = known[name].get("notify")
+
+
+def with_requests(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of a profile before its tables are placed: with a `request`, they name no characteristic."""
+    definitions = {name: dict(one) for name, one in schema["$defs"].items()}
+    for one in definitions.values():
+        if "request" in one.get("properties", ()):
+            one["required"] = [key for key in one.get("required", ()) if key not in {"service", "characteristic"}]
+    return {**schema, "$defs": definitions}

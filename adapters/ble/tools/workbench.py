@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.profile import Profile
+from adapters.ble.profile.requests import with_requests
 from adapters.ble.session.time_estimates import check_profile
 from gateway.adapter import CheckedProfile, NotOffered, ProfileWorkbench, Reading
 
@@ -26,6 +27,11 @@ class BleWorkbench(ProfileWorkbench[Profile]):
     def __init__(self, library: Mapping[str, Profile] | None = None, read_once: ReadOnce | None = None) -> None:
         super().__init__(PROFILE_FILES, library)
         self._read_once = read_once
+
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the JSON Schema of a profile, in which a `request` may replace a characteristic."""
+        schemas = super().schemas()
+        return {**schemas, "profile": with_requests(schemas["profile"])}
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the plan of the profile: for each poll group the connection and each characteristic."""

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 
 from adapters.modbus.client.pdu import ADDRESSES, Table
 from adapters.modbus.tools.case_device import MemoryUnit
-from gateway.adapter import ProfileError, ProfileFiles, ProfileProblems, Value
+from gateway.adapter import ProfileError, ProfileFiles, ProfileProblems, Value, file_schema
 
 NO_VALUE = "<none>"
 """The text that stands for "no value" in a case: TOML has no word for it."""
@@ -145,6 +145,14 @@ class Case:
 
 DEVICE_FILES = ProfileFiles(DeviceFile, lambda content: content.update(name="device"))
 EXPECTED_FILES = ProfileFiles(ExpectedFile, lambda content: content.update(name="expected"))
+
+
+def case_schema(grammar: type[BaseModel]) -> Mapping[str, Any]:
+    """Return the JSON Schema of a file of a case folder: its name is that of the file, and not written in it."""
+    schema = file_schema(grammar)
+    del schema["properties"]["name"]
+    schema["required"] = [key for key in schema["required"] if key != "name"]
+    return schema
 
 
 def read_case(folder: Path) -> Case:

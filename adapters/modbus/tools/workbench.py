@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from adapters.modbus.client.buses import Bus, SerialLine
 from adapters.modbus.client.link import Link
@@ -23,7 +23,7 @@ from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_layout import NO_MODELS, SunSpecLayout
 from adapters.modbus.profile.values import NO_SCALE_FACTOR
 from adapters.modbus.settings import ModbusSettings
-from adapters.modbus.tools.case_files import read_case
+from adapters.modbus.tools.case_files import DeviceFile, ExpectedFile, case_schema, read_case
 from adapters.modbus.tools.case_runner import AdapterOn, case_settings, run_case
 from adapters.modbus.tools.drafts import draft
 from adapters.modbus.tools.dump import InvalidRange, dump_registers, fewest_reads
@@ -173,6 +173,10 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
                 for block in _blocks(profile, frozenset({group}), profile.least_layout, cost)
             ],
         )
+
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the JSON Schema of a profile, and of the two files of a case folder."""
+        return {**super().schemas(), "device": case_schema(DeviceFile), "expected": case_schema(ExpectedFile)}
 
     async def run_case(self, folder: Path, profiles: Sequence[Path] = ()) -> CaseResult:
         """Find and read the device of a case folder with an adapter on a bus in memory."""

@@ -78,7 +78,9 @@ TextBytes: TypeAlias = Annotated[bytes, BeforeValidator(_text), PlainSerializer(
 r"""Written as a text: `"\r\n"`, `'\x02'`."""
 
 TextBytesOptions: TypeAlias = Annotated[
-    tuple[Annotated[TextBytes, Field(min_length=1)], ...], BeforeValidator(_texts), Field(min_length=1)
+    tuple[Annotated[TextBytes, Field(min_length=1)], ...],
+    BeforeValidator(_texts, json_schema_input_type=str | tuple[str, ...]),
+    Field(min_length=1),
 ]
 """Written as a text, or as a list of alternative texts."""
 

@@ -57,7 +57,9 @@ def parse_line_settings(written: object) -> object:
     return _table(matched.groupdict())
 
 
-LineSettingsInput: TypeAlias = Annotated[LineSettings, BeforeValidator(parse_line_settings)]
+LineSettingsInput: TypeAlias = Annotated[
+    LineSettings, BeforeValidator(parse_line_settings, json_schema_input_type=str | int | LineSettings)
+]
 """Line settings as settings and profiles write them: `"9600 8N1"`, `9600` or a table."""
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr
 
 from adapters.serial.framing.notation import ProfileTable, TextBytes
 from adapters.serial.profile.conversation_settings import ConversationSettings, Credentials, LoginStep
@@ -31,12 +31,22 @@ def _as_tuple(written: object) -> object:
     return (written,) if isinstance(written, str) else written
 
 
+def _as_values(written: object) -> object:
+    return (written,) if isinstance(written, bool | int | float | str) else written
+
+
 def _as_fact_source(written: object) -> object:
     return {"told": written} if isinstance(written, str) else written
 
 
-Templates: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+Templates: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_as_tuple, json_schema_input_type=str | tuple[str, ...])]
 """One template, or several alternatives."""
+
+Values: TypeAlias = Annotated[
+    tuple[PlainValue, ...],
+    BeforeValidator(_as_values, json_schema_input_type=PlainValue | tuple[PlainValue, ...]),
+]
+"""One value, or several of which any will do."""
 
 
 class LoginRule(ProfileTable):
@@ -266,7 +276,7 @@ class FactSource(ProfileTable):
         return (self,) if other is None else (self, self.model_copy(update={"told": other, "otherwise": None}))
 
 
-Fact: TypeAlias = Annotated[FactSource | None, BeforeValidator(_as_fact_source)]
+Fact: TypeAlias = Annotated[FactSource | None, BeforeValidator(_as_fact_source, json_schema_input_type=str | FactSource | None)]
 
 
 class IdentityRules(ProfileTable):
@@ -346,17 +356,8 @@ class CommandRule(CommandTexts):
         description="the metric that shows the effect, `{output}` in it being a parameter; false: there is none",
     )
     effect: EffectQuery | None = Field(default=None, description="a question about the effect, instead of `read_back`")
-    shows: tuple[PlainValue, ...] = Field(
-        default=(), description="its values afterwards; left out: the value of the only parameter"
-    )
+    shows: Values = Field(default=(), description="its values afterwards; left out: the value of the only parameter")
     settles: float = Field(default=0.0, ge=0, le=60, description="seconds until the metric shows the effect")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _accepts_a_single_value(cls, written: object) -> object:
-        if isinstance(written, dict) and isinstance(written.get("shows"), bool | int | float | str):
-            return {**written, "shows": (written["shows"],)}
-        return written
 
     @property
     def is_proven(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 EACH_DESCRIPTION = "[first, last] number: the table stands for one for each, with `{#}` in its texts being the number"
 """What an author reads of the key; it is gone when a table is checked."""
@@ -29,6 +30,42 @@ def written_out(content: object) -> object:
     if isinstance(content, list):
         return [one for entry in content for one in _copies(entry)]
     return content
+
+
+def with_repetition(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of a file before its tables are written out: they may have `each`, and `{#}` in their names."""
+    changed: dict[str, Any] = {key: _with_numbers(value) for key, value in schema.items()}
+    each = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2, "description": EACH_DESCRIPTION}
+    for name in set(_listed(schema)):
+        definition = changed["$defs"][name]
+        definition["properties"] = {**definition["properties"], "each": each}
+    return changed
+
+
+def _listed(schema: object) -> Iterator[str]:
+    """Yield the names of the tables that stand in lists."""
+    if isinstance(schema, list):
+        for one in schema:
+            yield from _listed(one)
+    if not isinstance(schema, Mapping):
+        return
+    items = schema.get("items")
+    if isinstance(items, Mapping) and "$ref" in items:
+        yield items["$ref"].removeprefix("#/$defs/")
+    for value in schema.values():
+        yield from _listed(value)
+
+
+def _with_numbers(schema: object) -> object:
+    """Return the schema with texts of a pattern that may have a number in them instead."""
+    if isinstance(schema, list):
+        return [_with_numbers(one) for one in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    changed = {key: _with_numbers(value) for key, value in schema.items()}
+    if schema.get("type") == "string" and isinstance(pattern := changed.pop("pattern", None), str):
+        changed["anyOf"] = [{"pattern": pattern}, {"pattern": _NUMBER.pattern}]
+    return changed
 
 
 def _copies(entry: object) -> Iterator[object]:

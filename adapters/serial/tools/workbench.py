@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
+from adapters.serial.profile.repetition import with_repetition
 from gateway.adapter import CheckedProfile, NotOffered, PlannedBlock, ProfileWorkbench, Reading
 
 USUAL_EXCHANGE_BYTES = 36
@@ -28,6 +29,11 @@ class SerialWorkbench(ProfileWorkbench[Profile]):
     def __init__(self, library: Mapping[str, Profile] | None = None, read_with: ReadWith | None = None) -> None:
         super().__init__(PROFILE_FILES, library)
         self._read_with = read_with
+
+    def schemas(self) -> Mapping[str, Mapping[str, Any]]:
+        """Return the JSON Schema of a profile, whose tables may stand for several."""
+        schemas = super().schemas()
+        return {**schemas, "profile": with_repetition(schemas["profile"])}
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the queries that the profile sends, and the messages that it listens for."""
