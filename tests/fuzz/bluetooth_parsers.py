@@ -19,11 +19,12 @@ from pydantic import SecretStr
 from adapters.ble.advertisements.advertisement import Advertisement, address_kind, full_uuid
 from adapters.ble.advertisements.advertiser_files import Advertiser, load
 from adapters.ble.advertisements.device_decoder import DecodedAdvertisement
-from adapters.ble.advertisements.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, Format, decode
+from adapters.ble.advertisements.formats import FLOATS, INTEGERS, MEDFLOATS, Encoding, Flags, Format, decode
 from adapters.ble.advertisements.parser_registry import ParserRegistry
 from adapters.ble.advertisements.special_formats import NotInPayload, PayloadTooShort
 from adapters.ble.discovery.tracker import Tracker
-from adapters.ble.profile.device_information import information_paths, parse_information
+from adapters.ble.profile.answer_frames import AnswerAssembler, AnswerRule
+from adapters.ble.profile.device_information import information_paths, information_requests, parse_information
 from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.read_plan import expected_services, plan_reads
 from adapters.ble.profile.standard_services import profile_for
@@ -160,6 +161,7 @@ def _encodings(draw: DrawFn) -> tuple[Encoding, bytes]:
         scale=draw(st.sampled_from([1.0, 0.1, 0.01, 1000.0, 1 / 3])) if is_scaled else 1.0,
         offset=draw(st.sampled_from([0.0, -40.0])) if is_scaled else 0.0,
         not_available=draw(st.sampled_from([frozenset(), frozenset({0xFFFF, -1, 0})])),
+        flags=draw(st.sampled_from([None, Flags(present=1, before={0: 2, 3: 7}), Flags(at=3, present=40), Flags(at_least=2)])),
     )
     return encoding, draw(
         damaged([b"\x01\x02\x03\x04\x05\x06\x07\x08" * 4, b"2.0\0\0", b"\xff" * 40, b"\x07\xea\x03\x01\x0c\0\0"])
@@ -168,7 +170,7 @@ def _encodings(draw: DrawFn) -> tuple[Encoding, bytes]:
 
 @cache
 def _profiles():
-    standard = [profile_for([full_uuid(digits)]) for digits in ("1805", "180d", "180f", "181a")]
+    standard = [profile_for([full_uuid(digits)]) for digits in ("1805", "1808", "1809", "180d", "180f", "1810", "181a", "181d")]
     return [*PROFILE_FILES.load().values(), *filter(None, standard)]
 
 
@@ -177,17 +179,45 @@ def _decode_profile(given: tuple[int, list[bytes]]) -> None:
     profile = _profiles()[number % len(_profiles())]
     services = expected_services(profile)
     plan = plan_reads(profile, profile.group_seconds, services)
-    for reader, payload in zip((*plan.reads, *plan.subscriptions), itertools.cycle(payloads or [b""])):
+    for reader, payload in zip((*plan.reads, *plan.subscriptions, *plan.answers), itertools.cycle(payloads or [b""])):
         try:
             check_values(reading.value for reading in reader.decode(payload, "child", AT))
         except PayloadTooShort as error:
             check_text(str(error))
     paths = information_paths(profile, services)
-    told = parse_information(profile, dict(zip(paths, itertools.cycle(payloads or [b""]))))
+    answers = dict(zip(information_requests(profile), itertools.cycle(payloads or [b""])))
+    told = parse_information(profile, dict(zip(paths, itertools.cycle(payloads or [b""]))), answers)
     for field in fields(told):
         value = getattr(told, field.name)
         for text in value.values() if field.name == "evidence" else (value,):
             check_text(text)
+
+
+@cache
+def _captured_answers() -> list[tuple[AnswerRule, bytes]]:
+    """Return the rule of each request, with what a device sent after it."""
+    answers, profiles = [], PROFILE_FILES.load()
+    for file in sorted((TESTS / "adapters" / "ble" / "cases").glob("*/*/device.toml")):
+        sent = tomllib.loads(file.read_text(encoding="utf-8")).get("answers", {})
+        rules = {request.name: request.answer for request in profiles[file.parents[1].name].requests}
+        answers += [(rules[name], bytes.fromhex(written)) for name, written in sent.items()]
+    return answers
+
+
+@st.composite
+def _notifications(draw: DrawFn) -> tuple[AnswerRule, list[bytes]]:
+    rule, sent = draw(st.sampled_from(_captured_answers()))
+    size = draw(st.integers(1, RADIO_BYTES))
+    stream = b"".join(draw(st.lists(damaged([sent, sent[: len(sent) // 2]]), min_size=1, max_size=4)))
+    return rule, [stream[at : at + size] for at in range(0, len(stream), size)]
+
+
+def _put_together(given: tuple[AnswerRule, list[bytes]]) -> None:
+    rule, notifications = given
+    assembler = AnswerAssembler(rule)
+    for notification in notifications:
+        answer = assembler.feed(notification)
+        assert answer is None or answer.refusal or answer.content.startswith(rule.starts_with)
 
 
 def _advertiser_parsers() -> Iterator[FuzzedParser]:
@@ -206,6 +236,7 @@ PARSERS = (
         parse=lambda given: check_values([decode(*given)]),
         errors=(NotInPayload,),
     ),
+    FuzzedParser(name="bluetooth: answers in notifications", inputs=cached(_notifications), parse=_put_together),
     FuzzedParser(
         name="bluetooth: profiles and device information",
         inputs=cached(
