@@ -88,7 +88,7 @@ class ParserRegistry:
         ]
         if not candidates:
             return None
-        if self._is_skipped(shape := _shape(advertisement)):
+        if self._is_skipped(shape := (above, _shape(advertisement))):
             return None
         for advertiser in candidates:
             if (decoder := self._new_decoder(advertiser, advertisement, bind_key)) is not None:

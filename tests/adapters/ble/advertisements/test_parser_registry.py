@@ -132,6 +132,15 @@ def test_a_device_that_was_not_understood_at_first_is_understood_later(made):
     assert parsers.find_decoder(heard(b"\x15\x15")) is not None
 
 
+def test_a_beacon_for_which_nothing_better_was_found_is_still_known_as_a_beacon():
+    parsers = ParserRegistry.built_in()
+    frame = Advertisement(address="AA:BB:CC:DD:EE:FF", service_data={full_uuid("feaa"): bytes.fromhex("20000bf71b33") + bytes(8)})
+    known = parsers.find_decoder(frame)
+    for _ in range(100):
+        assert parsers.find_decoder(frame, above=known.rank) is None
+    assert parsers.find_decoder(frame) is not None
+
+
 def test_the_number_of_remembered_unknown_devices_is_limited(made):
     parsers = ParserRegistry([advertiser()])
     for number in range(MAX_UNKNOWN_DEVICES + 500):
