@@ -83,6 +83,10 @@ def test_the_prompt_of_a_profile_is_no_console():
     assert console_in(b"\r\nlogin: ", [b"", b" "]) is not None
 
 
+PROMPTS_OF_CASES = (b"QNET>", b"GNET>")
+"""Prompts behind an answer that is understood: only what is not understood is looked at for consoles."""
+
+
 def test_no_recorded_answer_of_a_device_looks_like_a_console():
     checked = 0
     for file in CASES.glob("*/*/device.toml"):
@@ -91,7 +95,7 @@ def test_no_recorded_answer_of_a_device_looks_like_a_console():
             read = hex_bytes
         for written in [*device.get("answers", {}).values(), *device.get("talks", [])]:
             checked += 1
-            assert console_in(read(written)) is None, (file, written)
+            assert console_in(read(written), PROMPTS_OF_CASES) is None, (file, written)
     assert checked > 100
 
 
