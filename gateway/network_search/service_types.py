@@ -1,9 +1,9 @@
 """Name the DNS-SD service types that are looked for beside those of the adapters, as evidence of what a host is. Pure.
 
-Each stands in two public sources: `_http` and `_https` at IANA and in RFC 6763; `_shelly` in OpenEMS/openems (ShellyDiscovery)
-and home-assistant/core (generated/zeroconf.py, which has `_enphase-envoy`, `_hwenergy` and `_lutron` as well);
-`_enphase-envoy` and `_lutron` in openhab/openhab-addons (discovery participants of both); `_hwenergy` in HomeWizard's own API
-documentation. A Fronius inverter announces a type that is longer than RFC 6763 allows, of which no text of its maker was found.
+Each stands in two public sources: `_http` and `_https` at IANA and in RFC 6763; `_shelly` in Shelly's own API documentation
+(Gen2, General, mDNS) and in OpenEMS/openems (ShellyDiscovery); `_enphase-envoy`, `_hwenergy` and `_lutron` in home-assistant/core
+(generated/zeroconf.py), and besides in openhab/openhab-addons (Enphase, Lutron) and HomeWizard's API documentation as others
+name it. A Fronius inverter announces a type that is longer than RFC 6763 allows, of which no text of its maker was found.
 """
 
 from __future__ import annotations
