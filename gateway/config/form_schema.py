@@ -50,6 +50,9 @@ class SchemaField:
     unit: str = ""
 
 
+_SHORT_FORMS = frozenset({"string", "integer"})
+
+
 @dataclass(frozen=True, slots=True)
 class _Node:
     schema: Mapping[str, Any]
@@ -63,6 +66,9 @@ class _Node:
                 schema = {**self.definitions[schema["$ref"].rpartition("/")[2]], **beside}
             elif "anyOf" in schema:
                 options = [one for one in schema["anyOf"] if one.get("type") != "null"]
+                tables = [one for one in options if "$ref" in one]
+                if len(tables) == 1 and all(one.get("type") in _SHORT_FORMS for one in options if one not in tables):
+                    options = tables  # a table that may also be written in short, such as "9600 8N1"
                 if len(options) != 1:
                     return _Node(beside, self.definitions)
                 schema = {**options[0], **beside}
