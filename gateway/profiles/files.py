@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from stat import S_ISREG
-from typing import Annotated, Final, Generic, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -168,23 +169,49 @@ class ProfileFiles(Generic[ProfileT]):
     def load(self, folders: Iterable[Path] = ()) -> dict[str, ProfileT]:
         """Return the built-in profiles and those of these folders by name; one of a later folder replaces its namesake.
 
+        The built-in ones are read once in a process, and shared: they do not change while it runs.
+
         Raises:
             ProfileError: a folder cannot be read, or a file in it is no profile.
         """
-        profiles: dict[str, ProfileT] = {}
+        profiles = dict(_built_in(self)) if self.folder is not None else {}
         wrong: list[ProfileError] = []
-        for folder in (*((self.folder,) if self.folder is not None else ()), *folders):
-            if not folder.is_dir():
-                raise ProfileError(f"{folder}: there is no such folder")
-            for file in sorted(folder.glob("*.toml")):
-                try:
-                    profiles[file.stem] = self.read(file)
-                except ProfileError as error:
-                    wrong.append(error)
-        if wrong:
-            problems = [problem for error in wrong for problem in error.problems]
-            raise ProfileError(*(line for error in wrong for line in error.lines), problems=problems)
+        for folder in folders:
+            profiles |= _read_folder(self, folder, wrong)
+        _raise_all(wrong)
         return profiles
+
+
+@cache
+def _built_in(files: ProfileFiles[Any]) -> Mapping[str, Any]:
+    """Return the profiles that come with the adapter."""
+    wrong: list[ProfileError] = []
+    profiles = {} if files.folder is None else _read_folder(files, files.folder, wrong)
+    _raise_all(wrong)
+    return profiles
+
+
+def _read_folder(files: ProfileFiles[ProfileT], folder: Path, wrong: list[ProfileError]) -> dict[str, ProfileT]:
+    """Return the profiles in a folder by name; files that are none are added to `wrong`.
+
+    Raises:
+        ProfileError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ProfileError(f"{folder}: there is no such folder")
+    profiles: dict[str, ProfileT] = {}
+    for file in sorted(folder.glob("*.toml")):
+        try:
+            profiles[file.stem] = files.read(file)
+        except ProfileError as error:
+            wrong.append(error)
+    return profiles
+
+
+def _raise_all(wrong: Sequence[ProfileError]) -> None:
+    if wrong:
+        problems = [problem for error in wrong for problem in error.problems]
+        raise ProfileError(*(line for error in wrong for line in error.lines), problems=problems)
 
 
 def apply_defaults(content: Content) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -170,3 +171,17 @@ def test_a_folder_or_file_that_cannot_be_read_is_told(tmp_path):
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
     with pytest.raises(ProfileError, match=r"latin\.toml:1: cannot be read: it is not UTF-8 text"):
         FILES.load([tmp_path])
+
+
+def test_profiles_of_the_adapter_are_read_once_and_those_of_a_person_each_time(tmp_path):
+    for folder in ("ours", "theirs"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "ours" / "test.toml").write_text(TEXT, encoding="utf-8")
+    (tmp_path / "theirs" / "store.toml").write_text(TEXT.replace('"test"', '"store"', 1), encoding="utf-8")
+    files = replace(FILES, folder=tmp_path / "ours")
+    first, second = files.load([tmp_path / "theirs"]), files.load([tmp_path / "theirs"])
+    assert first.keys() == second.keys() == {"test", "store"}
+    assert first["test"] is second["test"]
+    assert first["store"] is not second["store"]
+    first.pop("test")
+    assert "test" in files.load()
