@@ -77,6 +77,15 @@ from gateway.profiles.licences import LicenceRule, licence_command
 from gateway.profiles.metric_texts import MetricTexts
 from gateway.profiles.model import DeviceProfile, ProfileName
 from gateway.profiles.names import duplicates, first_duplicate, slug, unknown_name
+from gateway.profiles.new_text import (
+    MADE_ORIGIN,
+    PointText,
+    completed_draft,
+    profile_head,
+    toml_text,
+    toml_value,
+    with_points,
+)
 from gateway.profiles.parameters import (
     Characters,
     CommandTexts,
@@ -89,6 +98,7 @@ from gateway.profiles.parameters import (
     settings_model,
 )
 from gateway.profiles.point_facts import PointFacts
+from gateway.profiles.point_tables import WrongTable, name_and_unit, scale_of, table_cells
 from gateway.profiles.scaling import divisor, raw_number, shown_value
 from gateway.profiles.schema import file_schema
 from gateway.profiles.settings import ProfileSettings
@@ -113,6 +123,7 @@ from gateway.workbench import (
 )
 
 __all__ = [
+    "MADE_ORIGIN",
     "UPDATE_FIRMWARE",
     "Adapter",
     "AdapterError",
@@ -169,6 +180,7 @@ __all__ = [
     "PlannedBlock",
     "PlannedRead",
     "PointFacts",
+    "PointText",
     "ProfileError",
     "ProfileFacts",
     "ProfileFiles",
@@ -192,12 +204,14 @@ __all__ = [
     "Value",
     "Workbench",
     "WrittenSetting",
+    "WrongTable",
     "apply_defaults",
     "canonical_host",
     "check_declarations",
     "check_parameter_names",
     "checked_host_name",
     "checked_parameter",
+    "completed_draft",
     "divisor",
     "duplicates",
     "examine_port",
@@ -208,18 +222,25 @@ __all__ = [
     "holder_of",
     "licence_command",
     "loop_time",
+    "name_and_unit",
     "parameter_values",
+    "profile_head",
     "raw_number",
     "read_secret_file",
+    "scale_of",
     "seconds_text",
     "settings_model",
     "shown_value",
     "slug",
+    "table_cells",
     "table_check",
+    "toml_text",
+    "toml_value",
     "unknown_name",
     "unusual_speed",
     "validate_parameters",
     "vocabulary",
+    "with_points",
 ]
 
 

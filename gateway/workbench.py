@@ -132,6 +132,8 @@ class ProfileFacts:
     """How the table counts addresses, in the words of the adapter; `None` where nobody has said it."""
     table: str = ""
     """Where the points are, in the words of the adapter."""
+    draft: str = ""
+    """A draft that a scan wrote: the profile has its points, and `points` is empty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,8 @@ class NewProfile:
     points: int
     refused: Sequence[str]
     """Each row of the table that is no point: its line, and why."""
+    case: Mapping[str, str] = field(default_factory=dict)
+    """The first case folder: file name -> text; empty where the adapter runs no cases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,10 +211,10 @@ class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an ad
         raise NotOffered("this adapter writes no drafts")
 
     def new_profile(self, facts: ProfileFacts) -> NewProfile:
-        """Return a new profile, with the points of a table.
+        """Return a new profile, with the points of a table or of a draft, and its first case folder.
 
         Raises:
-            ProfileProblems: the table is none, or how it counts is not clear; the text says what to do.
+            ProfileProblems: the table or the draft is none, or how it counts is not clear; the text says what to do.
         """
         raise NotOffered("this adapter writes no profiles from a table of points")
 

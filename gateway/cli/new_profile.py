@@ -1,15 +1,19 @@
-"""`xyte-gateway profile new`: write a new profile from a few facts and the maker's table of registers."""
+"""`xyte-gateway profile new`: write a new profile from an interview, and the maker's table of points or the draft of a scan."""
 
 from __future__ import annotations
 
+import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gateway.adapter import NotOffered, ProfileFacts, ProfileProblems, Workbench, slug, unknown_name
+from gateway.adapter import NewProfile, NotOffered, ProfileFacts, ProfileProblems, Workbench, slug, unknown_name
 from gateway.cli.common import EXIT_FAILED, EXIT_WRONG, AsJson, CommandFailed, err, errors_shown, out, print_json
+from gateway.cli.new_files import NewFiles
+from gateway.cli.profile_interview import answered, check_choice, chosen, is_terminal, pasted
 from gateway.field.plugins import installed, usable
 
 NOTATIONS = ("protocol", "one-based", "modicon")
@@ -22,9 +26,17 @@ def new_profile(
     title: Annotated[str | None, typer.Option("--title", help="What a person calls the device: maker, model, kind.")] = None,
     family: Annotated[str | None, typer.Option("--family", help="What kind of device: power-meter, inverter, ...")] = None,
     document: Annotated[str | None, typer.Option("--document", help="The maker's document that you use.")] = None,
-    edition: Annotated[str, typer.Option("--edition", help="Its edition or date.")] = "unknown",
+    edition: Annotated[str | None, typer.Option("--edition", help="Its edition or date; left out, unknown.")] = None,
     points: Annotated[
-        str | None, typer.Option("--points", metavar="FILE", help="The table of registers, a CSV file; - for the standard input.")
+        str | None,
+        typer.Option(
+            "--points",
+            metavar="FILE",
+            help="The table of registers, a CSV file; - for the standard input. Left out at a terminal, paste it.",
+        ),
+    ] = None,
+    from_: Annotated[
+        Path | None, typer.Option("--from", metavar="DRAFT", help="A draft of `scan --drafts`, instead of a table.")
     ] = None,
     addresses: Annotated[
         str | None, typer.Option("--addresses", help=f"How the table counts: {', '.join(NOTATIONS)} (40001 is the first).")
@@ -33,85 +45,113 @@ def new_profile(
     name: Annotated[str | None, typer.Option("--name", help="The name of the file; left out, made from the title.")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path(),
     *,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file of this name.")] = False,
+    no_case: Annotated[bool, typer.Option("--no-case", help="Write no case folder.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file or a case folder of this name.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write a new profile: asks for what is not given, and takes the points from the maker's table of registers.
+    """Write a new profile and its first case folder: asks for what is not given, and takes the points from the maker's table.
 
     The first line of the table names its columns: address, name, and maybe type, unit, scale, table, length. Rows that are no
-    points are told with their lines, and left out. Exit code 1 if a row was left out, 2 if nothing was written.
+    points are told with their lines, and left out. The case folder, cases/NAME/first, has made values with which
+    `xyte-gateway profile test` passes; replace them by those of a device. Beside the profile stands its grammar for editors, as
+    JSON Schema.
+    Exit code 1 if a row was left out, 2 if nothing was written.
     """
     with errors_shown(as_json=as_json):
         check_choice("way of counting", addresses, NOTATIONS)
         check_choice("table", table, TABLES)
+        if from_ is not None and points is not None:
+            raise CommandFailed("--from and --points: a profile has the points of a draft or those of a table", EXIT_WRONG)
         workbench = _workbench(adapter)
-        title = answered(title, "What a person calls the device (maker, model, kind)", "--title")
+        draft = "" if from_ is None else _text(str(from_))
+        title = answered(title, "What people call the device: maker, model, kind", "--title")
+        files = NewFiles(folder, slug(name or title), adapter)
+        files.check_free(with_case=not no_case, force=force)
         facts = ProfileFacts(
-            name=slug(name or title),
-            maker=maker if maker is not None or not is_terminal() else typer.prompt("Maker", default="", err=True),
+            name=files.name,
+            maker=answered(maker, "Maker, as its devices are sorted by it (may be empty)", "--maker", default="", needed=False),
             title=title,
-            family=slug(answered(family, "Family (power-meter, inverter, ...)", "--family")),
-            document=answered(document, "The maker's document", "--document"),
-            edition=edition,
-            section="register table",
-            points=_text(answered(points, "The CSV file with its table of registers", "--points")),
+            family=slug(answered(family, "Family, which a Xyte model is for (power-meter, inverter, ...)", "--family")),
+            document=answered(document, "The maker's document, so that others find your source", "--document"),
+            edition=answered(edition, "Its edition or date", "--edition", default="unknown", needed=False),
+            section="register table" if from_ is None else "the registers of the device, as a scan read them",
+            points="",
             addresses=addresses,
             table=table,
+            draft=draft,
         )
-        file = folder / f"{facts.name}.toml"
-        if file.exists() and not force:
-            raise CommandFailed(f"{file}: there is such a file; --force replaces it", EXIT_WRONG)
-        try:
-            made = workbench.new_profile(facts)
-        except NotOffered as error:
-            raise CommandFailed(str(error), EXIT_WRONG) from error
-        except ProfileProblems as error:
-            raise CommandFailed(str(error), EXIT_WRONG) from error
-        if not made.points:
-            told = "\n".join(("no row of the table is a point:", *made.refused))
-            raise CommandFailed(told, EXIT_WRONG)
-        try:
-            file.write_text(made.text, encoding="utf-8")
-        except OSError as error:
-            raise CommandFailed(f"{file}: cannot be written: {error.strerror}", EXIT_WRONG) from error
-    next_command = f"xyte-gateway profile check {file} {adapter} ADDRESS --with 'hosts=[\"192.168.1.20\"]'"
-    if as_json:
-        print_json({"file": str(file), "points": made.points, "refused": list(made.refused), "next": next_command})
-    else:
-        out.print(f"{file}: {made.points} points", markup=False, soft_wrap=True)
-        for refused in made.refused:
-            err.print(f"left out: {refused}", markup=False)
-        out.print(f"Try it on the device: {next_command}", markup=False, soft_wrap=True)
+        made = _made(workbench, facts, points)
+        has_case = bool(made.case) and not no_case
+        files.write(made, workbench.schemas()["profile"], with_case=has_case)
+    _tell(files, made, has_case=has_case, as_json=as_json)
     if made.refused:
         raise typer.Exit(EXIT_FAILED)
 
 
-def is_terminal() -> bool:
-    """Whether there is a person who can be asked."""
-    return sys.stdin.isatty()
-
-
-def answered(given: str | None, question: str, option: str) -> str:
-    """Return what is given, or what a person answers.
+def _made(workbench: Workbench, facts: ProfileFacts, file: str | None) -> NewProfile:
+    """Return the profile with the points of the draft, of a file, or of a table that a person pastes and may paste again.
 
     Raises:
-        CommandFailed: it is not given, and nobody can be asked.
+        CommandFailed: there is no such tool, no table, or no row of it is a point.
     """
-    if given is not None and given.strip():
-        return given.strip()
-    if not is_terminal():
-        raise CommandFailed(f"{option} is missing, and there is no terminal to ask at", EXIT_WRONG)
-    return str(typer.prompt(question, err=True)).strip()
+    if facts.draft or file is not None or not is_terminal():
+        points = "" if facts.draft else _text(answered(file, "", "--points"))
+        return _profile_of(workbench, replace(facts, points=points))
+    if facts.addresses is None and facts.table:
+        question = "How its addresses count: protocol (the first is 0), one-based (the first is 1), modicon (40001 or 30001)"
+        facts = replace(facts, addresses=chosen(question, NOTATIONS))
+    while True:
+        points = pasted("the table; its first line names the columns: address, name, and maybe type, unit, scale, table, length")
+        try:
+            return _profile_of(workbench, replace(facts, points=points))
+        except CommandFailed as error:
+            if not points:
+                raise
+            err.print(str(error), markup=False)
 
 
-def check_choice(kind: str, given: str | None, known: tuple[str, ...]) -> None:
-    """Check an option with a few values.
+def _profile_of(workbench: Workbench, facts: ProfileFacts) -> NewProfile:
+    try:
+        made = workbench.new_profile(facts)
+    except (NotOffered, ProfileProblems) as error:
+        raise CommandFailed(str(error), EXIT_WRONG) from error
+    if not made.points:
+        raise CommandFailed("\n".join(("no row of the table is a point:", *made.refused)), EXIT_WRONG)
+    return made
 
-    Raises:
-        CommandFailed: it has another one.
-    """
-    if given is not None and given not in known:
-        raise CommandFailed(unknown_name(kind, given, known), EXIT_WRONG)
+
+def _tell(files: NewFiles, made: NewProfile, *, has_case: bool, as_json: bool) -> None:
+    """Tell what was written, what was left out, and the next commands."""
+    profile = shlex.quote(str(files.profile))
+    on_device = f"xyte-gateway profile check {profile} {files.adapter} ADDRESS --with 'hosts=[\"192.168.1.20\"]'"
+    tests = (
+        f"xyte-gateway profile test {shlex.quote(str(files.all_cases))} --profiles {shlex.quote(str(files.folder))}",
+        f"xyte-gateway profile check {profile} --cases {shlex.quote(str(files.cases))}",
+    )
+    steps = [*(tests if has_case else ()), on_device]
+    if as_json:
+        print_json(
+            {
+                "file": str(files.profile),
+                "case": str(files.case) if has_case else None,
+                "schema": str(files.schema),
+                "points": made.points,
+                "refused": list(made.refused),
+                "next": on_device,
+                "next_commands": steps,
+            }
+        )
+        return
+    out.print(f"{files.profile}: {made.points} points", markup=False, soft_wrap=True)
+    if has_case:
+        out.print(f"{files.case}: a case: put the words of a device in place of the made ones", markup=False, soft_wrap=True)
+    out.print(f"{files.schema}: the keys of a profile, for editors", markup=False, soft_wrap=True)
+    for refused in made.refused:
+        err.print(f"left out: {refused}", markup=False)
+    if has_case:
+        out.print(f"Run its cases: {tests[0]}", markup=False, soft_wrap=True)
+        out.print(f"See what it lacks: {tests[1]}", markup=False, soft_wrap=True)
+    out.print(f"Try it on the device: {on_device}", markup=False, soft_wrap=True)
 
 
 def _workbench(adapter: str) -> Workbench:

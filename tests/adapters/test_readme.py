@@ -7,7 +7,9 @@ import pytest
 
 from adapters.ble.profile.library import PROFILE_FILES as BLE_PROFILES
 from adapters.modbus.profile.library import PROFILE_FILES as MODBUS_PROFILES
+from adapters.modbus.tools.workbench import ModbusWorkbench
 from adapters.serial.profile.library import PROFILE_FILES as SERIAL_PROFILES
+from gateway.adapter import ProfileFacts
 
 README = Path(__file__).parents[2] / "adapters" / "README.md"
 EXAMPLES = re.findall(r"```toml\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
@@ -21,3 +23,14 @@ def test_the_profile_that_is_shown_is_one(name, parse):
     (text,) = [example for example in EXAMPLES if f'name = "{name}"' in example]
     profile = parse(text, Path(f"{name}.toml"))
     assert profile.intervals
+
+
+def test_profile_new_makes_the_shown_profile_of_the_shown_table():
+    (table,) = re.findall(r"```csv\n(Register;.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (shown,) = [example for example in EXAMPLES if 'name = "acme-x2"' in example]
+    facts = ProfileFacts(
+        name="acme-x2", maker="Acme", title="Acme X2", family="power-meter", document="Acme X2 manual", edition="3",
+        section="register table", points=table, addresses="modicon",
+    )  # fmt: skip
+    made = ModbusWorkbench().new_profile(facts)
+    assert (f"#:schema modbus.schema.json\n{made.text}", made.refused) == (shown, ())

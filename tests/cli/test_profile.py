@@ -81,3 +81,51 @@ async def test_a_file_that_is_there_is_replaced_only_by_force(type_in, tmp_path)
     assert "--force replaces it" in err
     assert (await type_in("profile", "new", *FACTS, "--addresses", "modicon", "--force"))[0] == 1
     assert 'metric = "power"' in (tmp_path / "acme-x1.toml").read_text(encoding="utf-8")
+
+
+async def test_a_new_profile_comes_with_a_case_that_passes_and_the_grammar_for_editors(type_in, tmp_path):
+    (tmp_path / "table.csv").write_text(
+        "Address,Name,Type,Unit,Scale,Length,Table\n0,Voltage L1,U16,V,0.1,,\n1,Active power,INT32-CDAB,W,,,\n"
+        "3,Energy import,FLOAT,kWh,,,\n9,Serial number,STRING,,,4,\n20,Running,BOOL,,,,coil\n",
+        encoding="utf-8",
+    )
+    code, out, _ = await type_in("profile", "new", *FACTS, "--json")
+    made = json.loads(out)
+    assert (code, made["points"], made["case"], made["schema"]) == (0, 5, "cases/acme-x1/first", "modbus.schema.json")
+    text = (tmp_path / "acme-x1.toml").read_text(encoding="utf-8")
+    assert text.startswith("#:schema modbus.schema.json\n")
+    assert "[not_available]\nint32 = []\nuint16 = []\n" in text
+    device = (tmp_path / "cases/acme-x1/first/device.toml").read_text(encoding="utf-8")
+    assert "made by profile new: replace the words by those of a device" in device
+    test, check, on_device = (one.removeprefix("xyte-gateway ") for one in made["next_commands"])
+    assert on_device == made["next"].removeprefix("xyte-gateway ")
+    code, out, err = await type_in(*test.split())
+    assert (code, "1 of 1 cases passed" in out) == (0, True), (out, err)
+    code, _, err = await type_in(*check.split())
+    assert code == 0
+    assert "no case has a negative number, although `active_power` can be negative" in err
+    assert "names no second source" in err
+    expected = (tmp_path / "cases/acme-x1/first/expected.toml").read_text(encoding="utf-8")
+    assert "voltage_l1 = 10.1\nactive_power = 102\nenergy_import = 103.5\n" in expected
+    grammar = json.loads((tmp_path / "modbus.schema.json").read_text(encoding="utf-8"))
+    assert grammar == json.loads((await type_in("schema", "profile", "modbus", "--json"))[1])
+
+
+async def test_no_case_is_written_over_another_or_where_none_is_wanted(type_in, tmp_path):
+    (tmp_path / "table.csv").write_text(TABLE, encoding="utf-8")
+    code, out, _ = await type_in("profile", "new", *FACTS, "--addresses", "modicon", "--no-case", "--json")
+    assert (code, json.loads(out)["case"], (tmp_path / "cases").exists()) == (1, None, False)
+    (tmp_path / "acme-x1.toml").unlink()
+    (tmp_path / "cases/acme-x1/first").mkdir(parents=True)
+    code, _, err = await type_in("profile", "new", *FACTS, "--addresses", "modicon")
+    assert (code, (tmp_path / "acme-x1.toml").exists()) == (2, False)
+    assert "cases/acme-x1/first: there is such a case folder; --force replaces it" in err
+
+
+async def test_a_row_that_the_grammar_refuses_is_left_out_with_its_line(type_in, tmp_path):
+    table = "address,name,type\n0,Voltage,U16\n1,Long,Char[600]\n2,Other,U17\n"
+    (tmp_path / "table.csv").write_text(table, encoding="utf-8")
+    code, out, _ = await type_in("profile", "new", *FACTS, "--json")
+    made = json.loads(out)
+    assert (code, made["points"]) == (1, 1), made
+    assert [one.partition(":")[0] for one in made["refused"]] == ["line 3", "line 4"]

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 
-from gateway.adapter import Draft, Dump, Found, slug
+from gateway.adapter import Draft, Dump, Found, slug, toml_text
 
 MOST_POINTS = 60
 """The most points of a draft; the other registers are in its dump."""
@@ -30,13 +30,14 @@ def draft(found: Found, dump: Dump) -> Draft:
         "#  2. Name the points that you need, set unit, scale and type by the document, and delete the others.",
         "#     `xyte-gateway find-register` finds the register of a value that you see on the display.",
         "#  3. Add how the device is recognized, under [[match]], or name it in the config under `devices`.",
-        f"#  4. xyte-gateway profile check {name}.toml",
+        f"#  4. xyte-gateway profile new --from {name}.toml   asks for 1 and writes a case folder, now or at the end",
+        f"#  5. xyte-gateway profile check {name}.toml",
         "#",
         "# What the device answered:",
         *(f"#   {_one_line(asked)}: {_one_line(answered)}" for asked, answered in found.evidence.items()),
         "",
         f'name = "{name}"',
-        f"title = {quoted(found.model or f'Unknown device at unit {found.address}')}",
+        f"title = {toml_text(found.model or f'Unknown device at unit {found.address}')}",
         'family = "unknown"',
         "",
         "[source]",
@@ -45,6 +46,9 @@ def draft(found: Found, dump: Dump) -> Draft:
         'section = "none"',
         "",
         *_match(found),
+        "[not_available]",
+        "uint16 = []",
+        "",
         *_texts(dump),
         *points,
         "",
@@ -150,13 +154,7 @@ def _rows(addresses: Sequence[int]) -> Iterator[list[int]]:
 
 def _pattern(text: str) -> str:
     escaped = re.escape(_one_line(text))
-    return quoted(re.sub(r"\\([ -])", r"\1", escaped))  # a blank and a hyphen need no escaping in a pattern
-
-
-def quoted(text: str) -> str:
-    """Return a text as TOML writes it, in one line."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{_one_line(escaped)}"'
+    return toml_text(re.sub(r"\\([ -])", r"\1", escaped))  # a blank and a hyphen need no escaping in a pattern
 
 
 def _one_line(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 from adapters.modbus.client.pdu import ADDRESSES, Table
 from adapters.modbus.profile.points import NUMBER_FORMATS, ValueType, number_words
-from gateway.adapter import slug
+from gateway.adapter import name_and_unit, scale_of, slug, table_cells
 
 AddressNotation: TypeAlias = Literal["protocol", "one-based", "modicon"]
 """The ways to count addresses: from 0 as in the frame, from 1, or from 40001 and 30001 with the table in the first digit."""
@@ -28,12 +27,6 @@ _HEADERS: Final[Mapping[str, frozenset[str]]] = {
     "length": frozenset(("length", "size", "words", "registers", "count", "number of registers", "quantity of registers")),
 }
 """A column -> what people write above it."""
-
-_UNITS: Final[Mapping[str, str]] = {
-    "amp": "A", "amps": "A", "ampere": "A", "volt": "V", "volts": "V", "watt": "W", "watts": "W", "hertz": "Hz", "kwh": "kWh",
-    "kw": "kW", "wh": "Wh", "hz": "Hz", "c": "°C", "degc": "°C", "℃": "°C", "deg c": "°C", "percent": "%", "v": "V", "w": "W",
-    "a": "A", "-": "", "none": "", "n/a": "", "/": "",
-}  # fmt: skip
 
 _NAMED_TYPES: Final[Mapping[str, tuple[ValueType, ValueType]]] = {
     "BIT": (ValueType.BOOL, ValueType.BOOL), "BOOL": (ValueType.BOOL, ValueType.BOOL),
@@ -53,10 +46,6 @@ _ORDERS: Final[Mapping[str, tuple[bool, bool]]] = {
     "ABCD": (False, False), "CDAB": (True, False), "BADC": (False, True), "DCBA": (True, True),
 }  # fmt: skip
 """The order of four bytes -> whether the low word, and whether the low byte comes first."""
-
-
-class WrongTable(ValueError):
-    """The text is no table of registers; it says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,37 +118,12 @@ def read_table(text: str, notation: AddressNotation = "protocol", table: Table =
 
 def _cells(text: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the cells of each row by column, with the line."""
-    lines = text.removeprefix("\ufeff").splitlines()
-    first = next((at for at, line in enumerate(lines) if line.strip()), None)
-    if first is None:
-        raise WrongTable("the table is empty")
-    header = lines[first]
-    delimiter = max(",;\t", key=lambda one: len(_columns(header.split(one))))
-    columns = _columns(header.split(delimiter))
-    missing = [one for one in ("address", "name") if one not in columns.values()]
-    if missing:
-        known = ", ".join(sorted(_HEADERS[missing[0]]))
-        raise WrongTable(f"line {first + 1}: no column is the {missing[0]} of a register: write {known} above it")
-    reader = csv.reader(lines[first + 1 :], delimiter=delimiter)
-    for cells in reader:
-        if any(cell.strip() for cell in cells):
-            yield first + 1 + reader.line_num, {columns[at]: cell.strip() for at, cell in enumerate(cells) if at in columns}
-
-
-def _columns(cells: Sequence[str]) -> dict[int, str]:
-    """Return the columns of a header by their places; of two alike, the first."""
-    columns: dict[int, str] = {}
-    for at, cell in enumerate(cells):
-        plain = re.sub(r"[_\s]+", " ", re.sub(r"\(.*?\)|[\"'.:#]", "", cell)).strip().lower()
-        known = next((column for column, names in _HEADERS.items() if plain in names), None)
-        if known is not None and known not in columns.values():
-            columns[at] = known
-    return columns
+    return table_cells(text, _HEADERS, {"address": "the address of a register", "name": "the name of a register"})
 
 
 def _row(line: int, cells: Mapping[str, str], notation: AddressNotation, default: Table) -> TableRow:
     address, table = _address(cells.get("address", ""), notation)
-    name, unit = _name_and_unit(cells.get("name", ""), cells.get("unit", ""))
+    name, unit = name_and_unit(cells.get("name", ""), cells.get("unit", ""))
     if cells.get("table"):
         table = _table(cells["table"])
     kind, length, order = _type(cells.get("type", ""), cells.get("length", ""))
@@ -173,7 +137,7 @@ def _row(line: int, cells: Mapping[str, str], notation: AddressNotation, default
             )
     if max(TableRow(line=line, metric="", table=place, address=address, type=kind, length=length).registers) >= ADDRESSES:
         raise ValueError(f"address {address} is beyond the last one, {ADDRESSES - 1}")
-    scale = _scale(cells.get("scale", ""), cells.get("divisor", ""))
+    scale = scale_of(cells.get("scale", ""), cells.get("divisor", ""))
     return TableRow(
         line=line,
         metric=slug(name).replace("-", "_"),
@@ -218,15 +182,6 @@ def _address(written: str, notation: AddressNotation) -> tuple[int, Table | None
     return number, table
 
 
-def _name_and_unit(name: str, unit: str) -> tuple[str, str]:
-    in_brackets = re.fullmatch(r"(.*?)\s*[\[(]([^\[\]()]{1,6})[\])]", name)
-    if in_brackets and not unit:
-        name, unit = in_brackets[1], in_brackets[2]
-    if not re.search(r"[A-Za-z]", name):
-        raise ValueError("it has no name" if not name else f"{name!r} has no letter of which a name could be made")
-    return name, _UNITS.get(unit.lower(), unit)
-
-
 def _table(written: str) -> Table:
     plain = written.lower()
     for pattern, table in (
@@ -268,24 +223,3 @@ def _type(written: str, length: str) -> tuple[ValueType, int | None, tuple[bool,
 
 
 _FLOATS: Final = ("F", "FLOAT", "REAL", "IEEE")
-
-
-def _scale(scale: str, divisor: str) -> float:
-    if divisor and divisor != "-":
-        number = _number(divisor)
-        return 1 / number
-    if not scale or scale == "-":
-        return 1.0
-    if found := re.fullmatch(r"(?:1\s*/|/|÷|:)\s*(.+)", scale):
-        return 1 / _number(found[1])
-    if found := re.fullmatch(r"10\s*\^\s*(-?\d{1,2})", scale):
-        return 10.0 ** int(found[1])
-    return _number(re.sub(r"^[x*×]\s*", "", scale, flags=re.IGNORECASE))  # noqa: RUF001 - the sign of documents
-
-
-def _number(written: str) -> float:
-    found = re.match(r"-?\d+(?:[.,]\d+)?(?:[eE]-?\d+)?", written.strip())
-    number = float(found[0].replace(",", ".")) if found else 0.0
-    if not number:
-        raise ValueError(f"{written!r} is no scale: write 0.1 or /10")
-    return number

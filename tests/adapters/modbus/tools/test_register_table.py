@@ -9,8 +9,8 @@ import pytest
 from adapters.modbus.client.pdu import Table
 from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.tools.new_profile import new_profile
-from adapters.modbus.tools.register_table import WrongTable, needs_notation, read_table
-from gateway.adapter import ProfileFacts
+from adapters.modbus.tools.register_table import needs_notation, read_table
+from gateway.adapter import ProfileFacts, WrongTable
 
 
 def one(text: str, **how):
