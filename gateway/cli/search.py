@@ -65,7 +65,7 @@ def search(
     if as_json:
         print_json(_facts(results, named))
     else:
-        _show(results, named)
+        _show(results)
     if is_stopped:
         err.print("[yellow]Stopped: this is what was found until then.[/]")
         raise typer.Exit(EXIT_STOPPED)
@@ -126,7 +126,7 @@ def _facts(results: _Results, named: NamedHosts) -> dict[str, Any]:
     network = results.network
     return {
         "networks": [*map(str, named.networks), *named.single],
-        "hosts": len(named.all),
+        "hosts": network.host_count,
         "found": [_host_facts(results, index, one) for index, one in enumerate(network.found)],
         "announced": [_announcement_facts(one) for one in network.unused_announcements],
         "searches": [
@@ -191,18 +191,18 @@ def _configuration(results: _Results) -> str:
     return "\n\n".join(entry_text(kind, table) for kind, table in entries_of(found).items())
 
 
-def _show(results: _Results, named: NamedHosts) -> None:
+def _show(results: _Results) -> None:
     network = results.network
     if network.found:
         _show_found(results)
     if network.unused_announcements:
         _show_announced(network)
-    count = len(named.all)
-    out.print(f"{len(network.found)} found in {count} host{'' if count == 1 else 's'}")
+    if count := network.host_count:
+        out.print(f"{len(network.found)} found in {count:,} host{'' if count == 1 else 's'}")
     for one in network.summaries.values():
         advice = f"; {one.advice}" if one.advice and not one.answered else ""
         out.print(f"{one.text}{advice}", style="dim", markup=False, soft_wrap=True)
-    if not network.found:
+    if count and not network.found:
         out.print(NOTHING_FOUND, style="dim", markup=False, soft_wrap=True)
     if configuration := _configuration(results):
         out.print(f"\nFor the configuration:\n\n{configuration}\n", markup=False, soft_wrap=True)

@@ -101,7 +101,7 @@ def parse_networks(texts: Sequence[str]) -> NamedHosts:
     named = NamedHosts(tuple(dict.fromkeys(networks)), tuple(single))
     count = sum(network.num_addresses for network in named.networks) + len(named.single)
     if count > MOST_HOSTS:
-        raise ValueError(f"there are {count} hosts: name at most {MOST_HOSTS}")
+        raise ValueError(f"there are {count:,} hosts: name at most {MOST_HOSTS:,}")
     return named
 
 
@@ -117,7 +117,7 @@ def _parse_network(written: str) -> Network:
     except ValueError as error:
         raise ValueError(f"{written!r} is not a network: write it as 192.168.1.0/24") from error
     if network.num_addresses > MOST_HOSTS:
-        raise ValueError(f"{written} has {network.num_addresses} addresses: name networks of at most {MOST_HOSTS}")
+        raise ValueError(f"{written} has {network.num_addresses:,} addresses: name networks of at most {MOST_HOSTS:,}")
     return network
 
 

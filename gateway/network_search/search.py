@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Interface
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from gateway.field.adapter_data.values import Unusable
 from gateway.field.guard.guarded_adapter import GuardedIterator, call
 from gateway.network_search.announcements import browse
 from gateway.network_search.interfaces import own_interfaces
-from gateway.network_search.named_hosts import NamedHosts
+from gateway.network_search.named_hosts import NamedHosts, host_part
 from gateway.network_search.service_types import MOST_TYPES, service_types
 from gateway.plain_text import named_error, text_of_error
 from gateway.tasks import closed_after
@@ -84,6 +84,11 @@ class NetworkSearch:
         """What each adapter asked, by its type, and what was listened to by `DNS-SD`."""
 
     @property
+    def host_count(self) -> int:
+        """How many hosts are searched: those that were named, without names that nobody knows."""
+        return len(self._named.all)
+
+    @property
     def unused_announcements(self) -> list[Announcement]:
         """What hosts announce that no adapter found."""
         used = {address for one in self.found for address in self._addresses_of(one.host.host)}
@@ -104,6 +109,8 @@ class NetworkSearch:
         if not self._named.all:
             return
         await self._look_up_names()
+        if not self._named.all:
+            return
         interfaces = self._interfaces()
         await self._listen_to_announcements(interfaces, on_step)
 
@@ -125,7 +132,9 @@ class NetworkSearch:
         names = self._named.names
         addresses = await asyncio.gather(*map(_addresses_of_name, names))
         self._known_names = dict(zip(names, addresses, strict=True))
-        self.problems.update((name, "nobody knows an address of this name") for name in names if not self._known_names[name])
+        unknown = [name for name in names if not self._known_names[name]]
+        self.problems.update((name, "nobody knows an address of this name") for name in unknown)
+        self._named = replace(self._named, single=tuple(one for one in self._named.single if host_part(one) not in unknown))
 
     def _interfaces(self) -> list[IPv4Interface]:
         try:

@@ -90,7 +90,7 @@ def test_the_table_has_the_evidence_and_the_lines_can_be_copied(capsys, monkeypa
     closed = NetworkHost(host="10.0.0.4", kind="PJLink class 2", entry={"ports": [{"port": "tcp://10.0.0.4:4352"}]})
     found = FoundHost("serial", hall, (page,)), FoundHost("modbus", quiet, ()), FoundHost("serial", closed, ())
     results = results_of(*found, announced=(page, shelly), modbus=SearchSummary(6, 1, "connected to 6 hosts", "look again"))
-    search_module._show(results, parse_networks(["10.0.0.0/29"]))
+    search_module._show(results)
     out = capsys.readouterr().out
     rows = [line.split("  ") for line in out.splitlines()]
     (row,) = [[cell.strip() for cell in cells if cell] for cells in rows if cells[0].strip() == "10.0.0.1"]
@@ -120,7 +120,7 @@ def test_where_nothing_is_found_what_to_check_is_said(capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["10.0.0.0/8"], "10.0.0.0/8 has 16777216 addresses: name networks of at most 1024"),
+        (["10.0.0.0/8"], "10.0.0.0/8 has 16,777,216 addresses: name networks of at most 1,024"),
         (["meter", "two words"], "'two words' is neither a host nor a network"),
         ([","], "name what may be searched"),
         (["10.0.0.1", "--for", "0"], "greater than or equal to 1"),
@@ -135,4 +135,9 @@ async def test_what_cannot_be_searched_is_said_before_anything_is_sent(type_in, 
 async def test_a_name_that_nobody_knows_is_a_failure_with_its_reason(type_in):
     code, out, _ = await type_in("search", "meter.invalid", "--for", "1", "--json")
     assert code == 1
-    assert json.loads(out)["problems"] == [{"what": "meter.invalid", "problem": "nobody knows an address of this name"}]
+    told = json.loads(out)
+    assert told["problems"] == [{"what": "meter.invalid", "problem": "nobody knows an address of this name"}]
+    assert (told["hosts"], told["searches"]) == (0, [])
+    code, out, err = await type_in("search", "meter.invalid", "--for", "1")
+    assert (code, out) == (1, "")
+    assert "meter.invalid: nobody knows an address of this name" in err

@@ -311,7 +311,7 @@ async def test_a_host_that_is_added_is_asked_at_once_and_can_be_taken_back(at_pa
         assert (await sent(page, "/setup/bus/7/remove")).status == 409
         come = await sent(page, "/setup/search", hosts="10.0.0.0/8")
         assert come.status == 409
-        assert "name networks of at most 1024" in come.text
+        assert "name networks of at most 1,024" in come.text
         assert (await sent(page, "/setup/search", hosts="192.0.2.7")).status == 200
 
 

@@ -26,9 +26,9 @@ def test_ipv6_addresses_are_written_so_that_a_port_can_follow():
     ("written", "says"),
     [
         ("192.168.1.0/33", "'192.168.1.0/33' is not a network: write it as 192.168.1.0/24"),
-        ("10.0.0.0/8", "10.0.0.0/8 has 16777216 addresses: name networks of at most 1024"),
-        ("10.0.0.0/22,10.9.0.1", "there are 1025 hosts: name at most 1024"),
-        (",".join(["h"] * 1025), "there are 1025 hosts: name at most 1024"),
+        ("10.0.0.0/8", "10.0.0.0/8 has 16,777,216 addresses: name networks of at most 1,024"),
+        ("10.0.0.0/22,10.9.0.1", "there are 1,025 hosts: name at most 1,024"),
+        (",".join(["h"] * 1025), "there are 1,025 hosts: name at most 1,024"),
         ("192.168.1.300", "'192.168.1.300' is neither a host nor a network"),
         ("http://meter", "is not a network"),
         ("two words", "is neither a host nor a network"),

@@ -143,6 +143,7 @@ async def test_a_name_that_nobody_knows_is_told_and_the_rest_is_searched(monkeyp
     network, tables, _ = await searched(["10.0.0.1", "meter.invalid"], synthetic=looking(METER))
     assert network.problems == {"meter.invalid": "nobody knows an address of this name"}
     assert set(tables) == {"synthetic"}
+    assert network.host_count == 1
 
 
 async def test_an_adapter_gets_the_announcements_of_its_types_and_each_host_has_its_own(monkeypatch):
