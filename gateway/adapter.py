@@ -70,6 +70,8 @@ from gateway.models import (
     WrittenSetting,
 )
 from gateway.plain_numbers import seconds_text
+from gateway.profiles.case_differences import NOTHING, case_differences
+from gateway.profiles.case_files import CaseDevice, CaseExpected, CaseTable, CaseValue, case_schema, case_values, read_case_files
 from gateway.profiles.checks import table_check
 from gateway.profiles.commands import check_parameter_names, checked_parameter, find_command
 from gateway.profiles.files import Mistake, ProfileError, ProfileFiles, Source, apply_defaults
@@ -124,6 +126,7 @@ from gateway.workbench import (
 
 __all__ = [
     "MADE_ORIGIN",
+    "NOTHING",
     "UPDATE_FIRMWARE",
     "Adapter",
     "AdapterError",
@@ -132,8 +135,12 @@ __all__ = [
     "Block",
     "BusFact",
     "BusUnavailable",
+    "CaseDevice",
     "CaseDifference",
+    "CaseExpected",
     "CaseResult",
+    "CaseTable",
+    "CaseValue",
     "Cause",
     "Characters",
     "CheckedProfile",
@@ -207,6 +214,9 @@ __all__ = [
     "WrongTable",
     "apply_defaults",
     "canonical_host",
+    "case_differences",
+    "case_schema",
+    "case_values",
     "check_declarations",
     "check_parameter_names",
     "checked_host_name",
@@ -226,6 +236,7 @@ __all__ = [
     "parameter_values",
     "profile_head",
     "raw_number",
+    "read_case_files",
     "read_secret_file",
     "scale_of",
     "seconds_text",

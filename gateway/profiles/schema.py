@@ -1,4 +1,4 @@
-"""Make the JSON Schema of a file from its grammar: a profile, or a file of a case folder. Pure."""
+"""Make the JSON Schema of a file from its grammar: a profile, or a file of a case folder."""
 
 from __future__ import annotations
 

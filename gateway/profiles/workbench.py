@@ -27,6 +27,7 @@ class ProfileWorkbench(Workbench, Generic[ProfileT]):
     def __init__(self, files: ProfileFiles[ProfileT], library: Mapping[str, ProfileT] | None = None) -> None:
         self._files = files
         self._library = files.load() if library is None else library
+        self._of_cases: dict[tuple[Path, ...], Mapping[str, ProfileT]] = {}
 
     def profiles(self) -> Sequence[KnownProfile]:
         """Return all profiles, sorted by name."""
@@ -66,6 +67,20 @@ class ProfileWorkbench(Workbench, Generic[ProfileT]):
             return self._files.read(file)
         except ProfileError as error:
             raise ProfileProblems(str(error), error.problems, strangeness=error.strangeness) from error
+
+    def library_with(self, folders: Sequence[Path]) -> Mapping[str, ProfileT]:
+        """Return the built-in profiles and those of these folders by name, in which case folders are run.
+
+        Raises:
+            ProfileProblems: a profile has mistakes, or a folder cannot be read; the text lists them.
+        """
+        key = tuple(folders)
+        if key not in self._of_cases:
+            try:
+                self._of_cases[key] = self._files.load(key)
+            except ProfileError as error:
+                raise ProfileProblems(str(error), error.problems, strangeness=error.strangeness) from error
+        return self._of_cases[key]
 
 
 def _case_readings(folder: Path) -> list[CaseReadings]:

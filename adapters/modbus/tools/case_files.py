@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import AfterValidator, Field
 
 from adapters.modbus.client.pdu import ADDRESSES, Table
 from adapters.modbus.tools.case_device import MemoryUnit
-from gateway.adapter import ProfileError, ProfileFiles, ProfileProblems, Value, file_schema
-
-NO_VALUE = "<none>"
-"""The text that stands for "no value" in a case: TOML has no word for it."""
+from gateway.adapter import CaseDevice, CaseExpected, CaseTable, CaseValue, Value, case_values, read_case_files
 
 
 def _address(text: str) -> str:
@@ -55,20 +52,12 @@ def _bytes(text: str) -> bytes:
 Address = Annotated[str, AfterValidator(_address)]
 Registers = Annotated[dict[Address, Annotated[str, AfterValidator(_words)]], Field(default_factory=dict)]
 Bits = Annotated[dict[Address, Annotated[str, AfterValidator(_bits)]], Field(default_factory=dict)]
-Content = StrictBool | StrictInt | StrictFloat | StrictStr
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DeviceFile(_Table):
+class DeviceFile(CaseDevice):
     """`device.toml`."""
 
-    name: Literal["device"]
-    origin: str = Field(min_length=4, description="where the words come from")
     unit: int = Field(ge=0, le=255, description="the unit id")
-    configured: bool = Field(default=False, description="the device is named in the configuration: it does not identify itself")
     holding: Registers
     input: Registers
     coil: Bits
@@ -93,7 +82,7 @@ class DeviceFile(_Table):
         return found
 
 
-class FoundFacts(_Table):
+class FoundFacts(CaseTable):
     """The facts that a scan must report about the device."""
 
     profile: str | None = None
@@ -109,23 +98,21 @@ class FoundFacts(_Table):
     confidence: str | None = None
 
 
-class CaseCommand(_Table):
+class CaseCommand(CaseTable):
     """A command and the frame that it sends."""
 
     name: str
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
     frame: Annotated[str, AfterValidator(lambda text: _bytes(text).hex(" "))]
-    after: dict[str, Content] = {}
+    after: dict[str, CaseValue] = Field(default_factory=dict)
 
 
-class ExpectedFile(_Table):
+class ExpectedFile(CaseExpected):
     """`expected.toml`."""
 
-    name: Literal["expected"]
     found: FoundFacts
-    readings: dict[str, Content]
     commands: tuple[CaseCommand, ...] = ()
-    settings: dict[str, Content] = {}
+    settings: dict[str, CaseValue] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -143,37 +130,13 @@ class Case:
     settings: Mapping[str, Any]
 
 
-DEVICE_FILES = ProfileFiles(DeviceFile, lambda content: content.update(name="device"))
-EXPECTED_FILES = ProfileFiles(ExpectedFile, lambda content: content.update(name="expected"))
-
-
-def case_schema(grammar: type[BaseModel]) -> Mapping[str, Any]:
-    """Return the JSON Schema of a file of a case folder: its name is that of the file, and not written in it."""
-    schema = file_schema(grammar)
-    del schema["properties"]["name"]
-    schema["required"] = [key for key in schema["required"] if key != "name"]
-    return schema
-
-
 def read_case(folder: Path) -> Case:
     """Return the case in a folder, whose parent has the name of the profile.
 
     Raises:
         ProfileProblems: a file of it is missing or has mistakes; the text lists those of both files.
     """
-    wrong: list[ProfileError] = []
-    device = expected = None
-    try:
-        device = DEVICE_FILES.read(folder / "device.toml")
-    except ProfileError as error:
-        wrong.append(error)
-    try:
-        expected = EXPECTED_FILES.read(folder / "expected.toml")
-    except ProfileError as error:
-        wrong.append(error)
-    if device is None or expected is None:
-        problems = [problem for error in wrong for problem in error.problems]
-        raise ProfileProblems("\n".join(map(str, wrong)), problems)
+    device, expected = read_case_files(folder, DeviceFile, ExpectedFile)
     facts = expected.found.model_dump(exclude_unset=True)
     return Case(
         profile=folder.absolute().parent.name,
@@ -185,12 +148,8 @@ def read_case(folder: Path) -> Case:
             identification={int(key): text.encode() for key, text in device.identification.items()},
             server_id=bytes.fromhex(device.server_id),
         ),
-        found={key: _value(value) for key, value in facts.items()},
-        readings={key: _value(value) for key, value in expected.readings.items()},
+        found=case_values(facts),
+        readings=case_values(expected.readings),
         commands=expected.commands,
         settings=expected.settings,
     )
-
-
-def _value(content: Any) -> Any:  # noqa: ANN401 - what TOML has, which the grammar has checked
-    return None if content == NO_VALUE else content

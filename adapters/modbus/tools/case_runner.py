@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from adapters.modbus.settings import ConfiguredDevice, ModbusSettings
 from adapters.modbus.tools.case_device import MemoryTransport
 from adapters.modbus.tools.case_files import Case, CaseCommand
 from gateway.adapter import (
+    NOTHING,
     Adapter,
     AdapterError,
     CaseDifference,
@@ -23,11 +24,9 @@ from gateway.adapter import (
     CommandResult,
     Found,
     ProfileProblems,
+    case_differences,
     unknown_name,
 )
-
-NOTHING = "nothing"
-"""Stands where the case or the adapter has no such reading."""
 
 
 class AdapterOn(Protocol):
@@ -80,12 +79,12 @@ async def run_case(case: Case, adapter_on: AdapterOn, shared: ModbusSettings) ->
         return CaseResult(compared=compared, differences=[_not_found(found)])
     child = _child(found[0])
     wanted = {"profile": case.profile, **case.found}
-    differences = list(_differing("found", wanted, _facts(found[0], wanted)))
+    differences = list(case_differences("found", wanted, _facts(found[0], wanted)))
     if found[0].profile == wanted["profile"]:
         got = await _readings(adapter, child)
-        differences += _differing("reading", case.readings, got)
+        differences += case_differences("reading", case.readings, got)
         differing = await adapter.differing_settings(child, case.settings)
-        differences += _differing("setting", case.settings, {**case.settings, **differing})
+        differences += case_differences("setting", case.settings, {**case.settings, **differing})
         for command in case.commands:
             differences += [one async for one in _command_differences(case, command, adapter_on, settings)]
         compared += len(case.readings.keys() | got.keys()) + len(case.settings) + len(case.commands)
@@ -124,33 +123,13 @@ async def _command_differences(
     frames = [_frame(unit, request) for unit, request in transport.asked if isinstance(request, WriteRequest)]
     if frames != [command.frame]:
         yield CaseDifference(what=f"{what}: frame", expected=command.frame, got=" and ".join(frames) or NOTHING)
-    for one in _differing(f"{what}: after", command.after, result.after if isinstance(result, CommandResult) else {}):
+    for one in case_differences(f"{what}: after", command.after, result.after if isinstance(result, CommandResult) else {}):
         yield one
 
 
 def _frame(unit: int, request: WriteRequest) -> str:
     pdu = request_pdu(unit, request)
     return with_checksum(bytes([unit, pdu.function_code]) + pdu.encode()).hex(" ")
-
-
-def _differing(what: str, expected: Mapping[str, object], got: Mapping[str, object]) -> Iterator[CaseDifference]:
-    for name in (*expected, *(name for name in got if name not in expected)):
-        is_equal = name in expected and name in got and _is_same(expected[name], got[name])
-        if not is_equal:
-            yield CaseDifference(what=f"{what} {name}", expected=_text(expected, name), got=_text(got, name))
-
-
-def _is_same(one: object, other: object) -> bool:
-    return one == other and isinstance(one, bool) == isinstance(other, bool)
-
-
-def _text(values: Mapping[str, object], name: str) -> str:
-    if name not in values:
-        return NOTHING
-    value = values[name]
-    if value is None:
-        return "no value"
-    return str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, str) else str(value)
 
 
 def _child(found: Found) -> ChildDevice:

@@ -23,7 +23,7 @@ from adapters.modbus.profile.profile import Profile
 from adapters.modbus.profile.sunspec_layout import NO_MODELS, SunSpecLayout
 from adapters.modbus.profile.values import NO_SCALE_FACTOR
 from adapters.modbus.settings import ModbusSettings
-from adapters.modbus.tools.case_files import DeviceFile, ExpectedFile, case_schema, read_case
+from adapters.modbus.tools.case_files import DeviceFile, ExpectedFile, read_case
 from adapters.modbus.tools.case_runner import AdapterOn, case_settings, run_case
 from adapters.modbus.tools.drafts import draft
 from adapters.modbus.tools.dump import InvalidRange, dump_registers, fewest_reads
@@ -48,6 +48,7 @@ from gateway.adapter import (
     ProfileWorkbench,
     Progress,
     Reading,
+    case_schema,
 )
 
 T = TypeVar("T")
