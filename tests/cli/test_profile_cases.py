@@ -51,6 +51,12 @@ async def test_the_case_folder_that_the_readme_shows_passes(example, type_in, fo
     assert "1 of 1 cases passed" in out
 
 
+async def test_the_bluetooth_case_folder_that_the_readme_shows_passes(example, type_in):
+    code, out, err = await type_in("profile", "test", "bluetooth/cases", "--profiles", "bluetooth/profiles")
+    assert (code, err) == (0, ""), out
+    assert "acme-probe/dry-soil: 7 comparisons" in out
+
+
 async def test_what_differs_is_shown_beside_what_is_expected(example, type_in):
     change(example / "expected.toml", "active_power = -200", "active_power = 65336\nvoltage = 230.0")
     change(example / "expected.toml", 'temperature = "<none>"', "")

@@ -1,4 +1,4 @@
-"""Provide the command line tools for Bluetooth LE: list, check and try profiles."""
+"""Provide the command line tools for Bluetooth LE: list, check and try profiles, and run case folders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.profile.profile import Profile
 from adapters.ble.profile.requests import with_requests
 from adapters.ble.session.time_estimates import check_profile
-from gateway.adapter import CheckedProfile, NotOffered, ProfileWorkbench, Reading
+from adapters.ble.tools.case_files import DeviceFile, ExpectedFile, read_case
+from adapters.ble.tools.case_runner import run_case
+from gateway.adapter import CaseResult, CheckedProfile, NotOffered, ProfileWorkbench, Reading, case_schema
 
 ReadOnce: TypeAlias = Callable[[str, Profile], Awaitable[list[Reading]]]
 """Reads a device at an address by a profile."""
@@ -29,13 +31,17 @@ class BleWorkbench(ProfileWorkbench[Profile]):
         self._read_once = read_once
 
     def schemas(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the JSON Schema of a profile, in which a `request` may replace a characteristic."""
-        schemas = super().schemas()
-        return {**schemas, "profile": with_requests(schemas["profile"])}
+        """Return the JSON Schema of a profile, in which a `request` may replace a characteristic, and of a case folder."""
+        profile = with_requests(super().schemas()["profile"])
+        return {"profile": profile, "device": case_schema(DeviceFile), "expected": case_schema(ExpectedFile)}
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the plan of the profile: for each poll group the connection and each characteristic."""
         return check_profile(self.read_profile(file))
+
+    async def run_case(self, folder: Path, profiles: Sequence[Path] = ()) -> CaseResult:
+        """Find, read and command the device of a case folder, without a radio."""
+        return run_case(read_case(folder), self.library_with(profiles))
 
     async def try_profile(self, file: Path, address: str) -> AsyncIterator[Sequence[Reading]]:
         """Read every point once."""
