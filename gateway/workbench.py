@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from gateway.errors import AdapterError, SettingsProblem
 from gateway.models import Confidence, Found, Progress, Reading
@@ -132,6 +132,10 @@ class ProfileFacts:
     """How the table counts addresses, in the words of the adapter; `None` where nobody has said it."""
     table: str = ""
     """Where the points are, in the words of the adapter."""
+    line: str | None = None
+    """The settings of a serial line: `9600 8N1`."""
+    end: str | None = None
+    """The end mark of a message on a serial line, with escapes: `\\r`."""
     draft: str = ""
     """A draft that a scan wrote: the profile has its points, and `points` is empty."""
 
@@ -169,6 +173,11 @@ class CaseResult:
 
 class Workbench(ABC):  # noqa: B024 - each tool is optional: a method that an adapter leaves out raises NotOffered
     """The tools of one adapter for one bus. A tool that an adapter leaves out raises `NotOffered`."""
+
+    table_columns: ClassVar[str] = ""
+    """The columns of a table for `new_profile`, in words."""
+    table_questions: ClassVar[Mapping[str, str]] = {}
+    """What a table does not say, each a field of `ProfileFacts` that the adapter uses -> the question to a person."""
 
     def detect_line(self, *, thorough: bool = False) -> AsyncIterator[Progress | LineSettings]:
         """Find the settings of the serial line; the bus must not be open. Ends without settings when none fits.

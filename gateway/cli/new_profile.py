@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +18,9 @@ from gateway.cli.profile_interview import answered, check_choice, chosen, is_ter
 from gateway.field.plugins import installed, usable
 
 NOTATIONS = ("protocol", "one-based", "modicon")
+BUSES = {"modbus": " --with 'hosts=[\"192.168.1.20\"]'", "serial": " --with 'ports=[\"/dev/ttyUSB0\"]'"}
+"""How the bus of a device is named, by adapter; the others find theirs."""
+
 TABLES = ("holding", "input", "coil", "discrete")
 
 
@@ -32,7 +36,7 @@ def new_profile(
         typer.Option(
             "--points",
             metavar="FILE",
-            help="The table of registers, a CSV file; - for the standard input. Left out at a terminal, paste it.",
+            help="The table of points, a CSV file; - for the standard input. Left out at a terminal, paste it.",
         ),
     ] = None,
     from_: Annotated[
@@ -42,6 +46,10 @@ def new_profile(
         str | None, typer.Option("--addresses", help=f"How the table counts: {', '.join(NOTATIONS)} (40001 is the first).")
     ] = None,
     table: Annotated[str, typer.Option("--table", help=f"Where its points are: {', '.join(TABLES)}.")] = "holding",
+    line: Annotated[
+        str | None, typer.Option("--line", help='How the line of a serial device is set, such as "9600 8N1".')
+    ] = None,
+    end: Annotated[str | None, typer.Option("--end", help=r'What ends the messages of a serial device, such as "\r".')] = None,
     name: Annotated[str | None, typer.Option("--name", help="The name of the file; left out, made from the title.")] = None,
     folder: Annotated[Path, typer.Option("--folder", help="Where to write it.")] = Path(),
     *,
@@ -51,10 +59,11 @@ def new_profile(
 ) -> None:
     """Write a new profile and its first case folder: asks for what is not given, and takes the points from the maker's table.
 
-    The first line of the table names its columns: address, name, and maybe type, unit, scale, table, length. Rows that are no
-    points are told with their lines, and left out. The case folder, cases/NAME/first, has made values with which
-    `xyte-gateway profile test` passes; replace them by those of a device. Beside the profile stands its grammar for editors, as
-    JSON Schema.
+    The first line of the table names its columns. Modbus: address, name, and maybe type, unit, scale, table, length. Serial: ask,
+    answer, name, and maybe field, unit, scale, values. Bluetooth (ble): service, characteristic, name, and maybe format, at,
+    length, scale, unit, notify. Rows that are no points are told with their lines, and left out. The case folder of a Modbus
+    profile, cases/NAME/first, has made values with which `xyte-gateway profile test` passes; replace them by those of a device.
+    Beside the profile stands its grammar for editors, as JSON Schema.
     Exit code 1 if a row was left out, 2 if nothing was written.
     """
     with errors_shown(as_json=as_json):
@@ -63,6 +72,8 @@ def new_profile(
         if from_ is not None and points is not None:
             raise CommandFailed("--from and --points: a profile has the points of a draft or those of a table", EXIT_WRONG)
         workbench = _workbench(adapter)
+        asked = {"addresses": addresses, "line": line, "end": end}
+        _check_used(workbench, adapter, asked)
         draft = "" if from_ is None else _text(str(from_))
         title = answered(title, "What people call the device: maker, model, kind", "--title")
         files = NewFiles(folder, slug(name or title), adapter)
@@ -74,11 +85,13 @@ def new_profile(
             family=slug(answered(family, "Family, which a Xyte model is for (power-meter, inverter, ...)", "--family")),
             document=answered(document, "The maker's document, so that others find your source", "--document"),
             edition=answered(edition, "Its edition or date", "--edition", default="unknown", needed=False),
-            section="register table" if from_ is None else "the registers of the device, as a scan read them",
+            section=f"{'register table' if adapter == 'modbus' else 'table of points'}"
+            if from_ is None
+            else "the registers of the device, as a scan read them",
             points="",
-            addresses=addresses,
             table=table,
             draft=draft,
+            **asked,
         )
         made = _made(workbench, facts, points)
         has_case = bool(made.case) and not no_case
@@ -96,18 +109,38 @@ def _made(workbench: Workbench, facts: ProfileFacts, file: str | None) -> NewPro
     """
     if facts.draft or file is not None or not is_terminal():
         points = "" if facts.draft else _text(answered(file, "", "--points"))
+        if is_terminal() and not facts.draft:
+            facts = _all_answered(workbench, facts, left_out="addresses")  # most tables of a file count as the protocol does
         return _profile_of(workbench, replace(facts, points=points))
-    if facts.addresses is None and facts.table:
-        question = "How its addresses count: protocol (the first is 0), one-based (the first is 1), modicon (40001 or 30001)"
-        facts = replace(facts, addresses=chosen(question, NOTATIONS))
+    facts = _all_answered(workbench, facts)
     while True:
-        points = pasted("the table; its first line names the columns: address, name, and maybe type, unit, scale, table, length")
+        points = pasted(f"the table; its first line names the columns: {workbench.table_columns}")
         try:
             return _profile_of(workbench, replace(facts, points=points))
         except CommandFailed as error:
             if not points:
                 raise
             err.print(str(error), markup=False)
+
+
+def _all_answered(workbench: Workbench, facts: ProfileFacts, left_out: str = "") -> ProfileFacts:
+    """Ask for what the table does not say."""
+    answers = {}
+    for field, question in workbench.table_questions.items():
+        if getattr(facts, field) is None and field != left_out:
+            answers[field] = chosen(question, NOTATIONS) if field == "addresses" else answered(None, question, f"--{field}")
+    return replace(facts, **answers)
+
+
+def _check_used(workbench: Workbench, adapter: str, given: Mapping[str, str | None]) -> None:
+    """Check that the adapter uses the options that are given.
+
+    Raises:
+        CommandFailed: it has no use for one.
+    """
+    for field, value in given.items():
+        if value is not None and field not in workbench.table_questions:
+            raise CommandFailed(f"--{field}: a profile for {adapter} has no use for it", EXIT_WRONG)
 
 
 def _profile_of(workbench: Workbench, facts: ProfileFacts) -> NewProfile:
@@ -123,7 +156,7 @@ def _profile_of(workbench: Workbench, facts: ProfileFacts) -> NewProfile:
 def _tell(files: NewFiles, made: NewProfile, *, has_case: bool, as_json: bool) -> None:
     """Tell what was written, what was left out, and the next commands."""
     profile = shlex.quote(str(files.profile))
-    on_device = f"xyte-gateway profile check {profile} {files.adapter} ADDRESS --with 'hosts=[\"192.168.1.20\"]'"
+    on_device = f"xyte-gateway profile check {profile} {files.adapter} ADDRESS{BUSES.get(files.adapter, '')}"
     tests = (
         f"xyte-gateway profile test {shlex.quote(str(files.all_cases))} --profiles {shlex.quote(str(files.folder))}",
         f"xyte-gateway profile check {profile} --cases {shlex.quote(str(files.cases))}",
@@ -146,6 +179,8 @@ def _tell(files: NewFiles, made: NewProfile, *, has_case: bool, as_json: bool) -
     if has_case:
         out.print(f"{files.case}: a case: put the words of a device in place of the made ones", markup=False, soft_wrap=True)
     out.print(f"{files.schema}: the keys of a profile, for editors", markup=False, soft_wrap=True)
+    if not made.case:
+        out.print(f"There is no case folder: none is made for {files.adapter} profiles", markup=False, soft_wrap=True)
     for refused in made.refused:
         err.print(f"left out: {refused}", markup=False)
     if has_case:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from gateway.profiles.files import ProfileError, ProfileFiles
 from gateway.workbench import ProfileFacts
@@ -17,13 +18,15 @@ MADE_ORIGIN = "made by profile new: replace the words by those of a device"
 _BEHIND_SOURCE = '# checked_against = ["..."]   # a second source, which the first did not copy'
 
 
-@dataclass(frozen=True, slots=True)
-class PointText:
-    """A row of a table as text of a profile."""
+class Row(Protocol):
+    """A row of a table that is a point."""
 
-    line: int
-    """The 1-based line of the row."""
-    text: str
+    @property
+    def line(self) -> int:
+        """Its 1-based line."""
+
+
+RowT = TypeVar("RowT", bound=Row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,11 @@ def toml_value(value: object) -> str:
     return repr(value) if isinstance(value, int | float) else toml_text(str(value))
 
 
+def scale_text(scale: float) -> str:
+    """Return a scale as TOML writes it, without the digits that a division adds."""
+    return f"{scale:.12g}" if scale % 1 else f"{scale:.1f}"
+
+
 def profile_head(facts: ProfileFacts) -> list[str]:
     """Return the lines of a profile before its first point: what the device is, and where the facts come from."""
     return [
@@ -58,36 +66,54 @@ def profile_head(facts: ProfileFacts) -> list[str]:
         *([f"maker = {toml_text(facts.maker)}"] if facts.maker else []),
         f"title = {toml_text(facts.title)}",
         f"family = {toml_text(facts.family)}",
+        *([f"line = {toml_text(facts.line)}"] if facts.line else []),
         "",
         *_source(facts),
     ]
 
 
-def with_points(head: Sequence[str], rows: Iterable[PointText], name: str, files: ProfileFiles[Any]) -> PointsText:
+def with_points(
+    facts: ProfileFacts,
+    head: Sequence[str],
+    rows: Sequence[RowT],
+    tables: Callable[[Sequence[RowT]], str],
+    files: ProfileFiles[Any],
+) -> PointsText:
     """Return the profile with each row that the grammar accepts; a row that makes a mistake is refused with its line.
+
+    Args:
+        facts: the device.
+        head: the lines between what is said of the device and its points.
+        rows: the points.
+        tables: writes some of them as tables of the profile.
+        files: the profiles of the adapter, with their grammar.
 
     Raises:
         ProfileError: the profile has a mistake that is of no row.
     """
-    kept, refused = list(rows), list[str]()
-    file, start = Path(f"{name}.toml"), "\n".join(head)
-    text = _joined(start, kept)
-    if kept and (wrong := _wrong(text, file, files)):
-        accepted: list[PointText] = []
-        for row in kept:
-            told = _wrong(_joined(start, [*accepted, row]), file, files)
-            if told is None:
-                accepted.append(row)
-            else:
-                refused.append(f"line {row.line}: {told}")
-        if not accepted:
-            raise wrong
-        kept, text = accepted, _joined(start, accepted)
-    return PointsText(text, len(kept), refused)
+    file, start = Path(f"{facts.name}.toml"), "\n".join((*profile_head(facts), *head))
+
+    def text_of(some: Sequence[RowT]) -> str:
+        return f"{start}\n\n{tables(some)}\n"
+
+    wrong = _wrong(text_of(rows), file, files) if rows else None
+    if wrong is None:
+        return PointsText(text_of(rows), len(rows), ())
+    kept, refused = list[RowT](), list[str]()
+    for row in rows:
+        told = _wrong(text_of([*kept, row]), file, files)
+        if told is None:
+            kept.append(row)
+        else:
+            refused.append(f"line {row.line}: {_mistakes(told)}")
+    if not kept:
+        raise wrong
+    return PointsText(text_of(kept), len(kept), refused)
 
 
-def _joined(start: str, rows: Sequence[PointText]) -> str:
-    return "\n\n".join((start, *(row.text for row in rows))) + "\n"
+def in_order(*refused: Iterable[str]) -> tuple[str, ...]:
+    """Return sentences that begin with `line 4: ` in the order of their lines."""
+    return tuple(sorted(chain(*refused), key=lambda told: int(told.partition(":")[0].removeprefix("line "))))
 
 
 def _wrong(text: str, file: Path, files: ProfileFiles[Any]) -> ProfileError | None:
@@ -96,6 +122,12 @@ def _wrong(text: str, file: Path, files: ProfileFiles[Any]) -> ProfileError | No
     except ProfileError as error:
         return error
     return None
+
+
+def _mistakes(error: ProfileError) -> str:
+    """Return what is wrong without the lines of a file that is not written."""
+    told = (f"{one.where}: {one.wrong}{f'. {one.right}' if one.right else ''}" for one in error.problems)
+    return "; ".join(told) or str(error)
 
 
 def completed_draft(facts: ProfileFacts) -> str:

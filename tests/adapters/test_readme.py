@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from adapters.ble.profile.library import PROFILE_FILES as BLE_PROFILES
+from adapters.ble.tools.workbench import BleWorkbench
 from adapters.modbus.profile.library import PROFILE_FILES as MODBUS_PROFILES
 from adapters.modbus.tools.workbench import ModbusWorkbench
 from adapters.serial.profile.library import PROFILE_FILES as SERIAL_PROFILES
+from adapters.serial.tools.workbench import SerialWorkbench
 from gateway.adapter import ProfileFacts
 
 README = Path(__file__).parents[2] / "adapters" / "README.md"
@@ -34,3 +36,20 @@ def test_profile_new_makes_the_shown_profile_of_the_shown_table():
     )  # fmt: skip
     made = ModbusWorkbench().new_profile(facts)
     assert (f"#:schema modbus.schema.json\n{made.text}", made.refused) == (shown, ())
+
+
+@pytest.mark.parametrize(
+    ("begin", "workbench", "known", "metrics"),
+    [
+        ("ask;", SerialWorkbench, {"line": "9600 8N1", "end": r"\r"}, ["power", "voltage", "current"]),
+        ("service;", BleWorkbench, {}, ["battery", "temperature", "model"]),
+    ],
+)
+def test_the_other_tables_that_are_shown_make_profiles(begin, workbench, known, metrics):
+    (table,) = re.findall(rf"```csv\n({begin}.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    facts = ProfileFacts(
+        name="acme-x2", maker="Acme", title="Acme X2", family="display", document="manual", edition="3", section="table",
+        points=table, **known,
+    )  # fmt: skip
+    made = workbench().new_profile(facts)
+    assert (re.findall('^metric = "(.*)"$', made.text, re.MULTILINE), made.refused) == (metrics, ())

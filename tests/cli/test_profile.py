@@ -129,3 +129,22 @@ async def test_a_row_that_the_grammar_refuses_is_left_out_with_its_line(type_in,
     made = json.loads(out)
     assert (code, made["points"]) == (1, 1), made
     assert [one.partition(":")[0] for one in made["refused"]] == ["line 3", "line 4"]
+
+
+async def test_serial_and_bluetooth_profiles_are_made_of_tables_of_their_own(type_in, tmp_path):
+    facts = ("--title", "Acme X3", "--family", "display", "--document", "manual", "--points", "table.csv")
+    (tmp_path / "table.csv").write_text("ask;answer;name\nPWR?;PWR={power:d};Power\n", encoding="utf-8")
+    code, _, err = await type_in("profile", "new", "serial", *facts, "--end", r"\r")
+    assert (code, "--line" in err, (tmp_path / "acme-x3.toml").exists()) == (2, True, False)
+    code, out, _ = await type_in("profile", "new", "serial", *facts, "--line", "9600 8N1", "--end", r"\r")
+    assert (code, "There is no case folder" in out, (tmp_path / "cases").exists()) == (0, True, False)
+    assert (tmp_path / "serial.schema.json").exists()
+    code, out, _ = await type_in("profile", "check", "acme-x3.toml")
+    assert (code, "asks power" in out) == (0, True)
+    code, _, err = await type_in("profile", "new", "ble", *facts, "--line", "9600 8N1", "--name", "acme-x4")
+    assert (code, "--line: a profile for ble has no use for it" in err) == (2, True)
+    (tmp_path / "table.csv").write_text("service;characteristic;name\n180f;2a19;Battery\n", encoding="utf-8")
+    code, out, _ = await type_in("profile", "new", "ble", *facts, "--name", "acme-x4", "--json")
+    made = json.loads(out)
+    assert (code, made["points"], made["case"], made["schema"]) == (0, 1, None, "ble.schema.json")
+    assert (await type_in("profile", "check", "acme-x4.toml"))[0] == 0

@@ -109,3 +109,21 @@ async def test_a_draft_that_is_none_is_refused(type_in, tmp_path):
     assert code == 2
     assert "it is no draft of a scan" in err
     assert sorted(one.name for one in tmp_path.iterdir()) == ["other.toml"]
+
+
+async def test_line_and_end_mark_of_a_serial_device_are_asked_for(answer_questions, tmp_path):
+    facts = ("--title", "Acme X3", "--maker", "", "--family", "display", "--document", "manual", "--edition", "2")
+    code, shown = await answer_questions(
+        "profile", "new", "serial", *facts,
+        answers=[
+            ("How the serial line is set", "9600 8N1\n"),
+            ("What ends each message", "\\r\n"),
+            ("An empty line ends it", "ask;answer;name\nPWR?;PWR={power:d};Power\nVOL?;VOL=;Volume\n\n"),
+        ],
+    )  # fmt: skip
+    assert (code, "acme-x3.toml: 1 points" in shown) == (1, True), shown
+    assert "left out: line 3: its answer has no field" in shown
+    text = (tmp_path / "acme-x3.toml").read_text(encoding="utf-8")
+    assert 'line = "9600 8N1"' in text
+    assert "end = '\\r'" in text
+    assert "maker" not in text.partition("[source]")[0]

@@ -12,7 +12,18 @@ from adapters.ble.profile.requests import with_requests
 from adapters.ble.session.time_estimates import check_profile
 from adapters.ble.tools.case_files import DeviceFile, ExpectedFile, read_case
 from adapters.ble.tools.case_runner import run_case
-from gateway.adapter import CaseResult, CheckedProfile, NotOffered, ProfileWorkbench, Reading, case_schema
+from adapters.ble.tools.new_profile import new_profile
+from gateway.adapter import (
+    CaseResult,
+    CheckedProfile,
+    NewProfile,
+    NotOffered,
+    ProfileFacts,
+    ProfileProblems,
+    ProfileWorkbench,
+    Reading,
+    case_schema,
+)
 
 ReadOnce: TypeAlias = Callable[[str, Profile], Awaitable[list[Reading]]]
 """Reads a device at an address by a profile."""
@@ -26,6 +37,8 @@ class BleWorkbench(ProfileWorkbench[Profile]):
         read_once: reads a device by a profile, on an open radio.
     """
 
+    table_columns = "service, characteristic, name, and maybe format, at, length, byte order, scale, unit, notify"
+
     def __init__(self, library: Mapping[str, Profile] | None = None, read_once: ReadOnce | None = None) -> None:
         super().__init__(PROFILE_FILES, library)
         self._read_once = read_once
@@ -34,6 +47,15 @@ class BleWorkbench(ProfileWorkbench[Profile]):
         """Return the JSON Schema of a profile, in which a `request` may replace a characteristic, and of a case folder."""
         profile = with_requests(super().schemas()["profile"])
         return {"profile": profile, "device": case_schema(DeviceFile), "expected": case_schema(ExpectedFile)}
+
+    def new_profile(self, facts: ProfileFacts) -> NewProfile:
+        """Return a new profile with the points of a table of characteristics."""
+        if facts.draft:
+            raise NotOffered("only a scan for Modbus devices writes drafts: write a table of characteristics")
+        try:
+            return new_profile(facts)
+        except ValueError as error:
+            raise ProfileProblems(str(error)) from error
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the plan of the profile: for each poll group the connection and each characteristic."""

@@ -11,7 +11,7 @@ from adapters.modbus.profile.library import PROFILE_FILES
 from adapters.modbus.profile.points import raw_limits
 from adapters.modbus.tools.new_case import dumped_cells, new_case
 from adapters.modbus.tools.register_table import AddressNotation, TableRow, needs_notation, read_table
-from gateway.adapter import NewProfile, PointText, ProfileFacts, completed_draft, profile_head, toml_text, with_points
+from gateway.adapter import NewProfile, ProfileFacts, completed_draft, in_order, scale_text, toml_text, with_points
 
 
 def new_profile(facts: ProfileFacts) -> NewProfile:
@@ -30,17 +30,15 @@ def new_profile(facts: ProfileFacts) -> NewProfile:
     notation = cast("AddressNotation", facts.addresses or "protocol")
     table = read_table(facts.points, notation, Table(facts.table or Table.HOLDING))
     head = [
-        *profile_head(facts),
         "",
         "# How a scan recognizes the device; without it, name the profile under `devices` of the entry:",
         "# [[match]]",
         '# registers = [{ table = "holding", address = 0, equals = 1 }]',
         *_not_available(table.rows),
     ]
-    written = with_points(head, [PointText(row.line, "\n".join(_point(row))) for row in table.rows], facts.name, PROFILE_FILES)
+    written = with_points(facts, head, table.rows, _points, PROFILE_FILES)
     case = new_case(PROFILE_FILES.parse(written.text, Path(f"{facts.name}.toml"))) if written.points else {}
-    refused = sorted([*table.refused, *written.refused], key=lambda told: int(told.split(":")[0].removeprefix("line ")))
-    return NewProfile(text=written.text, points=written.points, refused=tuple(refused), case=case)
+    return NewProfile(text=written.text, points=written.points, refused=in_order(table.refused, written.refused), case=case)
 
 
 def _from_draft(facts: ProfileFacts) -> NewProfile:
@@ -62,6 +60,10 @@ def _not_available(rows: Sequence[TableRow]) -> Iterator[str]:
         yield from (f"{one} = []" for one in integers)
 
 
+def _points(rows: Sequence[TableRow]) -> str:
+    return "\n\n".join("\n".join(_point(row)) for row in rows)
+
+
 def _point(row: TableRow) -> Iterator[str]:
     yield "[[points]]"
     yield f"metric = {toml_text(row.metric)}"
@@ -76,6 +78,6 @@ def _point(row: TableRow) -> Iterator[str]:
     if row.low_byte_first:
         yield 'byte_order = "low-first"'
     if row.scale != 1:
-        yield f"scale = {row.scale:.12g}" if row.scale % 1 else f"scale = {row.scale:.1f}"
+        yield f"scale = {scale_text(row.scale)}"
     if row.unit:
         yield f"unit = {toml_text(row.unit)}"

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
 from adapters.modbus.client.buses import Bus, SerialLine
@@ -72,6 +73,11 @@ class ModbusWorkbench(ProfileWorkbench[Profile]):
         link_to: makes the link for a line with other settings.
         adapter_on: makes an adapter on a transport, for case folders.
     """
+
+    table_columns = "address, name, and maybe type, unit, scale (or divisor), table, length"
+    table_questions = MappingProxyType(
+        {"addresses": "How its addresses count: protocol (the first is 0), one-based (the first is 1), modicon (40001 or 30001)"}
+    )
 
     def __init__(
         self,

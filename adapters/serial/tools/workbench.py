@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.repetition import with_repetition
-from gateway.adapter import CheckedProfile, NotOffered, PlannedBlock, ProfileWorkbench, Reading
+from adapters.serial.tools.new_profile import new_profile
+from gateway.adapter import (
+    CheckedProfile,
+    NewProfile,
+    NotOffered,
+    PlannedBlock,
+    ProfileFacts,
+    ProfileProblems,
+    ProfileWorkbench,
+    Reading,
+)
 
 USUAL_EXCHANGE_BYTES = 36
 """Assumed length of a request and its answer together."""
@@ -26,6 +37,14 @@ class SerialWorkbench(ProfileWorkbench[Profile]):
         read_with: reads a device with a profile, on an open port.
     """
 
+    table_columns = "ask, answer (a template such as PWR={power:d}), name, and maybe field, unit, scale, values (0=off, 1=on)"
+    table_questions = MappingProxyType(
+        {
+            "line": "How the serial line is set, such as 9600 8N1",
+            "end": r"What ends each message: \r, \n or \r\n",
+        }
+    )
+
     def __init__(self, library: Mapping[str, Profile] | None = None, read_with: ReadWith | None = None) -> None:
         super().__init__(PROFILE_FILES, library)
         self._read_with = read_with
@@ -34,6 +53,15 @@ class SerialWorkbench(ProfileWorkbench[Profile]):
         """Return the JSON Schema of a profile, whose tables may stand for several."""
         schemas = super().schemas()
         return {**schemas, "profile": with_repetition(schemas["profile"])}
+
+    def new_profile(self, facts: ProfileFacts) -> NewProfile:
+        """Return a new profile with the points of a table of requests and answers."""
+        if facts.draft:
+            raise NotOffered("only a scan for Modbus devices writes drafts: write a table of requests and answers")
+        try:
+            return new_profile(facts)
+        except ValueError as error:
+            raise ProfileProblems(str(error)) from error
 
     def check_profile(self, file: Path) -> CheckedProfile:
         """Return the queries that the profile sends, and the messages that it listens for."""
