@@ -10,8 +10,11 @@ from typing import Any, TypeAlias
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.repetition import with_repetition
+from adapters.serial.tools.case_files import DeviceFile, ExpectedFile, read_case
+from adapters.serial.tools.case_runner import run_case
 from adapters.serial.tools.new_profile import new_profile
 from gateway.adapter import (
+    CaseResult,
     CheckedProfile,
     NewProfile,
     NotOffered,
@@ -20,6 +23,7 @@ from gateway.adapter import (
     ProfileProblems,
     ProfileWorkbench,
     Reading,
+    case_schema,
 )
 
 USUAL_EXCHANGE_BYTES = 36
@@ -50,9 +54,18 @@ class SerialWorkbench(ProfileWorkbench[Profile]):
         self._read_with = read_with
 
     def schemas(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the JSON Schema of a profile, whose tables may stand for several."""
+        """Return the JSON Schema of a profile, whose tables may stand for several, and of the two files of a case folder."""
         schemas = super().schemas()
-        return {**schemas, "profile": with_repetition(schemas["profile"])}
+        return {
+            "profile": with_repetition(schemas["profile"]),
+            "device": case_schema(DeviceFile[str]),
+            "expected": case_schema(ExpectedFile[str]),
+        }
+
+    async def run_case(self, folder: Path, profiles: Sequence[Path] = ()) -> CaseResult:
+        """Interview the device of a case folder among all profiles, read and command it, all in memory."""
+        library = self.library_with(profiles)
+        return run_case(read_case(folder, library), library)
 
     def new_profile(self, facts: ProfileFacts) -> NewProfile:
         """Return a new profile with the points of a table of requests and answers."""

@@ -3,74 +3,30 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from adapters.serial.discovery.probing import ProbeResult, ProtocolProbe
-from adapters.serial.framing.framer import framer_for
-from adapters.serial.framing.notation import hex_bytes, text_bytes
-from adapters.serial.profile.commands import prepare_command
+from adapters.serial.discovery.probe_answers import answer_in
+from adapters.serial.discovery.probing import ProtocolProbe
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
-from adapters.serial.profile.protocol import DeviceProtocol, Request
-from gateway.adapter import Command, Reading
+from adapters.serial.profile.protocol import DeviceProtocol
+from adapters.serial.tools import case_files
+from adapters.serial.tools.case_files import Case
+from adapters.serial.tools.case_runner import interview, run_case
 
 CASES = Path(__file__).parents[1] / "cases"
 PROFILES = PROFILE_FILES.load()
-AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
-LONG_AGO = 1e9
-
-NONE = "<none>"
-"""Stands for a missing value in a case: TOML has no word for it."""
 
 FEWEST_UNITS, FEWEST_REFUSALS, FEWEST_COMMANDS = 44, 28, 81
 """Numbers of the expectations in all cases: fewer would mean that some are not read any more."""
 
 
-@dataclass
-class Case:
-    """A device in memory, and what is expected of it."""
-
-    profile: str
-    origin: str
-    address: int | str | None
-    answers: dict[bytes, bytes]
-    talks: bytes
-    expected: dict[str, Any]
-
-    @property
-    def protocol(self) -> DeviceProtocol:
-        return DeviceProtocol(PROFILES[self.profile])
-
-    def as_bytes(self, written: str) -> bytes:
-        return as_bytes(self.profile, written)
-
-    def frames(self, raw: bytes) -> list[bytes]:
-        framer = framer_for(PROFILES[self.profile].framing)
-        frames = [*framer.feed(raw), *framer.expire(LONG_AGO)]
-        assert not framer.discards.by_reason
-        return [frame.payload for frame in frames]
-
-    def asked(self, question: Request) -> Any:
-        answers = [question.read(payload) for payload in self.frames(self.answers.get(question.raw, b""))]
-        return next((answer for answer in answers if answer is not None), None)
-
-
-def as_bytes(profile: str, written: str) -> bytes:
-    return hex_bytes(written) if PROFILES[profile].notation == "binary" else text_bytes(written)
-
-
 def read_case(folder: Path) -> Case:
-    device, expected = (tomllib.loads((folder / f"{name}.toml").read_text("utf-8")) for name in ("device", "expected"))
-    profile = folder.parent.name
-    answers = {as_bytes(profile, asked): as_bytes(profile, answered) for asked, answered in device.get("answers", {}).items()}
-    talks = b"".join(as_bytes(profile, said) for said in device.get("talks", []))
-    return Case(profile, device["origin"], device.get("address"), answers, talks, expected)
+    return case_files.read_case(folder, PROFILES)
 
 
 def folders() -> list[Any]:
@@ -82,58 +38,29 @@ def case(request):
     return read_case(request.param)
 
 
-def expectations(kind: str) -> list[Any]:
-    """Return all entries of this kind of all cases, each to be tested by itself: no case passes by having none."""
-    found = []
-    for folder in sorted(CASES.glob("*/*")):
-        case = read_case(folder)
-        entries = case.expected.get(kind, {})
-        for entry in entries.items() if isinstance(entries, dict) else entries:
-            name = entry[0] if isinstance(entry, tuple) else entry["name"]
-            found.append(pytest.param(case, entry, id=f"{folder.parent.name}/{folder.name}/{name}"))
-    return found
+def test_a_case_holds(case):
+    result = run_case(case, PROFILES)
+    assert result.differences == []
+    expected = (case.facts, case.readings, case.units, case.refused, case.commands)
+    assert result.compared >= 2 + sum(map(len, expected))
+
+
+def test_bytes_outside_of_frames_are_told():
+    (case, *_) = [read_case(folder) for folder in sorted((CASES / "samsung-mdc").glob("*"))]
+    (difference,) = run_case(replace(case, talks=b"\x00\x01"), PROFILES).differences
+    assert (difference.what, difference.expected) == ("talks", "whole frames")
+    assert difference.got.endswith("not part of a frame")
 
 
 def test_cases_expect_units_refusals_and_commands():
-    assert len(expectations("units")) >= FEWEST_UNITS
-    assert len(expectations("refused")) >= FEWEST_REFUSALS
-    assert len(expectations("commands")) >= FEWEST_COMMANDS
+    cases = [read_case(folder) for folder in CASES.glob("*/*")]
+    assert sum(len(case.units) for case in cases) >= FEWEST_UNITS
+    assert sum(len(case.refused) for case in cases) >= FEWEST_REFUSALS
+    assert sum(len(case.commands) for case in cases) >= FEWEST_COMMANDS
 
 
-def interviewed(case: Case, interview: ProtocolProbe) -> tuple[ProbeResult, list[bytes]]:
-    """Carry the interview out on the device in memory; return its verdict and all that was sent."""
-    steps, sent, answer = interview.run(), list[bytes](), None
-    try:
-        step = next(steps)
-        while True:
-            sent.append(step.request)
-            is_right = step.line in PROFILES[case.profile].lines
-            answer = case.answers.get(step.request, b"") if step.request else case.talks
-            step = steps.send(answer if is_right else b"\xf8\x80" * bool(answer))
-    except StopIteration as end:
-        return end.value, [request for request in sent if request]
-
-
-def readings(case: Case) -> list[Reading]:
-    protocol, told = case.protocol, []
-    for query in PROFILES[case.profile].queries:
-        answer = case.asked(protocol.query_request(query.name, case.address))
-        if answer is not None and answer.refusal is None:
-            told += protocol.readings_of(query.name, answer, "child", AT)
-    for payload in case.frames(case.talks):
-        heard = protocol.read_message(payload)
-        if heard is not None:
-            told += protocol.readings_of(heard.name, heard, "child", AT)
-    return told
-
-
-def test_the_device_is_found_among_all_profiles_with_its_facts(case):
-    verdict, _ = interviewed(case, ProtocolProbe(PROFILES.values(), budget_seconds=LONG_AGO))
-    assert verdict.profile is not None
-    assert verdict.profile.name == case.profile
-    assert verdict.facts == case.expected.get("facts", {})
-    assert verdict.address == case.address
-    assert str(verdict.confidence) == case.expected["confidence"]
+def test_what_proves_a_device_is_told(case):
+    verdict, _ = interview(case, ProtocolProbe(PROFILES.values()))
     assert verdict.evidence
 
 
@@ -145,7 +72,7 @@ def usual_addresses(profile: Profile) -> tuple[int | str | None, ...]:
 
 
 def test_a_probe_sends_nothing_but_queries(case):
-    _, sent = interviewed(case, ProtocolProbe(PROFILES.values()))
+    _, sent = interview(case, ProtocolProbe(PROFILES.values()))
     harmless = {
         protocol.query_request(query.name, address).raw
         for protocol in map(DeviceProtocol, PROFILES.values())
@@ -157,13 +84,12 @@ def test_a_probe_sends_nothing_but_queries(case):
 
 def refusal_of(case: Case) -> bytes:
     """Return how the device of a case answers what it does not know, if the case shows that; else nothing."""
-    asked = [case.protocol.query_request(query.name, case.address) for query in PROFILES[case.profile].queries]
-    for request in asked:
-        answer = case.asked(request)
+    protocol = DeviceProtocol(case.profile)
+    for request in (protocol.query_request(query.name, case.address) for query in case.profile.queries):
+        answer = answer_in(request, case.answers.get(request.raw, b""), is_final=True)
         if answer is not None and answer.refusal is not None:
             return case.answers[request.raw]
-    refused = [case.as_bytes(one["refused"]) for one in case.expected.get("commands", []) if "refused" in one]
-    return refused[0] if refused else b""
+    return next((case.as_bytes(one.refused) for one in case.commands if one.refused is not None), b"")
 
 
 def test_no_other_profile_takes_the_device_for_its_own(case):
@@ -179,52 +105,11 @@ def test_no_other_profile_takes_the_device_for_its_own(case):
         except StopIteration as end:
             if end.value.profile is not None:
                 taken.add(name)
-    assert taken - OPEN == ({case.profile} if PROFILES[case.profile].match else set()) - OPEN
+    assert taken - OPEN == ({case.profile.name} if case.profile.match else set()) - OPEN
 
 
 OPEN = {name for name, profile in PROFILES.items() if any(message.open for message in profile.messages)}
 """Profiles of any device that sends readable lines: they come last, and tell that they are only possible."""
-
-
-def test_every_point_has_the_documented_value(case):
-    wanted = {metric: None if value == NONE else value for metric, value in case.expected["readings"].items()}
-    told = {reading.metric.name: reading.value for reading in readings(case)}
-    assert (
-        told == pytest.approx(wanted, abs=1e-9)
-        if all(isinstance(one, int | float) for one in wanted.values())
-        else told == wanted
-    )
-
-
-@pytest.mark.parametrize(("case", "expected"), expectations("units"))
-def test_units_are_those_of_the_profile_or_of_the_device(case, expected):
-    metric, unit = expected
-    assert {reading.metric.unit for reading in readings(case) if reading.metric.name == metric} == {unit}
-
-
-@pytest.mark.parametrize(("case", "expected"), expectations("refused"))
-def test_a_refused_query_has_a_readable_reason(case, expected):
-    query, reason = expected
-    assert reason in case.asked(case.protocol.query_request(query, case.address)).refusal
-
-
-@pytest.mark.parametrize(("case", "wanted"), expectations("commands"))
-def test_a_command_sends_the_bytes_of_the_document_and_its_effect_is_checked(case, wanted):
-    command = Command(1, "child", wanted["name"], wanted.get("parameters", {}))
-    prepared = prepare_command(PROFILES[case.profile], command, case.address)
-    assert prepared.request.raw == case.as_bytes(wanted["sends"])
-    assert prepared.request.expects_answer == ("obeyed" in wanted)
-    if "obeyed" in wanted:
-        (payload,) = case.frames(case.as_bytes(wanted["obeyed"]))
-        assert prepared.request.read(payload).refusal is None
-    if "refused" in wanted:
-        (payload,) = case.frames(case.as_bytes(wanted["refused"]))
-        assert wanted["reason"] in prepared.request.read(payload).refusal
-    assert (prepared.check is not None) == ("shown" in wanted)
-    if prepared.check is not None:
-        for shown, is_effective in ((wanted["shown"], True), (wanted["not_shown"], False)):
-            (payload,) = case.frames(case.as_bytes(shown))
-            assert (prepared.check.mismatch_in(prepared.check.request.read(payload).values) is None) is is_effective
 
 
 def kind_of(metric: str) -> str:
@@ -236,9 +121,9 @@ def kind_of(metric: str) -> str:
 def test_every_profile_has_cases_that_show_all_its_points_and_commands_and_a_source(name):
     profile = PROFILES[name]
     cases = [read_case(folder) for folder in (CASES / name).glob("*")]
-    shown = {kind_of(metric) for case in cases for metric in case.expected["readings"]}
+    shown = {kind_of(metric) for case in cases for metric in case.readings}
     assert shown >= {kind_of(point.metric) for part in profile.parts for point in part.points}
-    commanded = {command["name"] for case in cases for command in case.expected.get("commands", [])}
+    commanded = {command.name for case in cases for command in case.commands}
     assert commanded == {command.name for command in profile.commands}
     assert profile.source.checked_against
     assert profile.source.section
