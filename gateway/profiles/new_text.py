@@ -140,7 +140,8 @@ def completed_draft(facts: ProfileFacts) -> str:
     head, has_table, rest = text.partition("\n[")
     keys: Mapping[str, str] = {"name": facts.name, "title": facts.title, "family": facts.family}
     for key, value in keys.items():
-        head, times = re.subn(rf"(?m)^{key} *=.*$", lambda _, key=key, value=value: f"{key} = {toml_text(value)}", head)  # type: ignore[misc]
+        line = f"{key} = {toml_text(value)}".replace("\\", r"\\")  # the backslash has a meaning in a replacement
+        head, times = re.subn(rf"(?m)^{key} *=.*$", line, head)
         if times != 1:
             raise ValueError(f"it is no draft of a scan: no line of its own says `{key}`")
     if facts.maker:
