@@ -291,8 +291,9 @@ class SerialAdapter(Adapter[SerialSettings]):
             )
         except NoAnswer as error:
             self._search.note_no_answer(profile, error.received)
-            error.cause = cause_of(profile, error.received, was_heard=self._search.was_heard)
-            error.next_step = next_step(error.cause, self._search.local_line(self._open_line))
+            line = self._search.line_in_use(self._open_line)
+            error.cause = cause_of(profile, error.received, line=line, was_heard=self._search.was_heard)
+            error.next_step = next_step(error.cause, line)
             raise
         self._search.note_answer()
         self._open_line.login_problem = None

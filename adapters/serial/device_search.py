@@ -20,7 +20,7 @@ from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.port.selection import is_plain_tcp, tcp_port_of, url_scheme
 from adapters.serial.profile.profile import Profile
 from adapters.serial.session.active_protocol import ActiveProtocol
-from adapters.serial.session.answer_causes import unanswered
+from adapters.serial.session.answer_causes import LineInUse, unanswered
 from adapters.serial.settings import ConfiguredDevice, PortRule, SerialSettings, key_advice, keys_of
 from gateway.adapter import Cause, DeviceUnreachable, Found, Progress, SearchSummary, loop_time
 
@@ -217,12 +217,13 @@ class DeviceSearch:
             raise DeviceUnreachable(active.login_problem, cause=Cause.LOGIN_REFUSED)
         text, received = f"no device answers like a {profile.title}", bytes(self._received)
         shown = f": {len(received)} bytes arrived instead" if received else ""
-        line = self.local_line(active)
+        line = self.line_in_use(active)
         raise unanswered(f"{text}{shown}", profile, received, line=line, was_heard=self.was_heard)
 
-    def local_line(self, active: ActiveProtocol) -> LineSettings | None:
-        """Return the settings of a local port; `None` for one behind a device server, which has them."""
-        return None if "://" in self._rule.port else active.line
+    def line_in_use(self, active: ActiveProtocol) -> LineInUse:
+        """Return how the devices of this port are connected."""
+        kind = url_scheme(self._rule.port)
+        return LineInUse(active.line if kind is None else None, is_network=kind == "tcp")
 
     async def resume(self, active: ActiveProtocol) -> None:
         """Switch back to the last protocol, so that messages are received, whatever the result of a search was."""

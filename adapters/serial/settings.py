@@ -29,7 +29,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from adapters.serial.codec import DecryptionKeys
 from adapters.serial.port.line_settings import LineSettingsInput
-from adapters.serial.port.selection import PortSelector, url_scheme
+from adapters.serial.port.selection import PortSelector, tcp_port_of, url_scheme
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
 from gateway.adapter import (
@@ -136,9 +136,12 @@ class SerialSettings(ProfileSettings[Profile]):
         """Return the TCP port that a rule leaves out, if all profiles that it may mean have the same one."""
         if not PortSelector(rule.port).lacks_tcp_port:
             return None
-        names = {device.profile for device in self.devices_on(rule.name, rule.port)} or set(rule.profiles)
-        known = {profile.tcp_port for name in names if (profile := self.find_profile(name)) is not None}
+        known = {profile.tcp_port for name in self._names_of_profiles(rule) if (profile := self.find_profile(name)) is not None}
         return known.pop() if len(known) == 1 else None
+
+    def _names_of_profiles(self, rule: PortRule) -> list[str]:
+        """Return the profiles that the devices of a rule are said to have: those of `devices`, else those of the rule."""
+        return sorted({device.profile for device in self.devices_on(rule.name, rule.port)} or set(rule.profiles))
 
     def claims(self) -> Mapping[str, tuple[str, int]]:
         """Return every port that this entry names individually; conflicts of patterns are detected when a port is opened."""
@@ -177,6 +180,18 @@ class SerialSettings(ProfileSettings[Profile]):
         for index, rule in enumerate(self.ports):
             if rule.line is not None:
                 yield from unusual_speed(rule.line.baudrate, ("ports", index, "line"))
+            yield from self._unusual_tcp_port(rule, ("ports", index, "port"))
+
+    def _unusual_tcp_port(self, rule: PortRule, location: tuple[str, int, str]) -> Iterator[SettingMistake]:
+        """Yield a warning if no device of the profiles that a rule names listens at its TCP port."""
+        profiles = [profile for name in self._names_of_profiles(rule) if (profile := self.find_profile(name)) is not None]
+        usual = {profile.tcp_port for profile in profiles}
+        tcp_port = tcp_port_of(rule.port) if url_scheme(rule.port) == "tcp" else None
+        if tcp_port is None or not usual or usual & {None, tcp_port}:
+            return
+        titles = " or a ".join(profile.title for profile in profiles)
+        wrong = f"TCP port {tcp_port} is unusual for a {titles}"
+        yield SettingMistake(location, wrong, f"Usual: {', '.join(map(str, sorted(filter(None, usual))))}")
 
     def _missing_tcp_ports(self) -> Iterator[SettingMistake]:
         for index, rule in enumerate(self.ports):
@@ -193,9 +208,10 @@ class SerialSettings(ProfileSettings[Profile]):
         written: set[str] = set()
         for index, rule in enumerate(self.ports):
             location = ("ports", index)
+            claimed = _claim(rule.port) if PortSelector(rule.port).is_definite else rule.port
             if rule.name and rule.name in names:
                 yield SettingMistake((*location, "name"), f"two ports have the name {rule.name!r}", "Give one another `name`")
-            elif rule.port in written:
+            elif {rule.port, claimed} & written:
                 yield SettingMistake((*location, "port"), f"port {rule.port} is there already", "Name each port once")
             if rule.name and not PortSelector(rule.port).is_definite and not rule.port.lower().startswith("usb:"):
                 wrong = f"{rule.port!r} may select several ports, which cannot share the name {rule.name!r}"
@@ -205,7 +221,7 @@ class SerialSettings(ProfileSettings[Profile]):
                 yield SettingMistake((*location, "line"), wrong)
             yield from self.profile_mistakes(*((name, (*location, "profiles", n)) for n, name in enumerate(rule.profiles)))
             names.add(rule.name)
-            written.add(rule.port)
+            written |= {rule.port, claimed}
 
     def _mistaken_place(self, device: ConfiguredDevice, location: tuple[str, int]) -> Iterator[SettingMistake]:
         known = {name for rule in self.ports for name in (rule.name, rule.port) if name}

@@ -143,6 +143,18 @@ MISTAKES = [
     ('"/dev/ttyUSB1", ', '"/dev/ttyUSB1", line = "9600 8X1", ', "is not a line setting"),
     ('"/dev/ttyUSB1"', '"/dev/ttyUSB0"', "port /dev/ttyUSB0 is used by the entry 'plant' already"),
     ('"/dev/ttyUSB1"', '"socket://192.168.1.30:4001"', "host 192.168.1.30 port 4001 is used by the entry 'plant' already"),
+    ('"/dev/ttyUSB1"', '"tcp://192.168.1.30:4001"', "host 192.168.1.30 port 4001 is used by the entry 'plant' already"),
+    ('"/dev/ttyUSB1"', '"tcp://192.168.1.40"', "does not say at which TCP port its device listens"),
+    (
+        '"/dev/ttyUSB1", profiles = ["nmea-0183"]',
+        '"tcp://192.168.1.40:4352" }}, {{ port = "socket://192.168.1.40:4352"',
+        "port socket://192.168.1.40:4352 is there already",
+    ),
+    (
+        '"/dev/ttyUSB1", profiles = ["nmea-0183"]',
+        '"tcp://hall.local:4352" }}, {{ port = "tcp://Hall.local", profiles = ["pjlink"]',
+        "port tcp://Hall.local:4352 is there already",
+    ),
     ('"/dev/ttyUSB1"', '"socket://192.168.1.999:4001"', "is not an IPv4 address"),
     ("nmea-0183", "nmea_0183", "did you mean nmea-0183?"),
 ]
@@ -279,6 +291,12 @@ def test_a_variable_with_too_few_underscores_is_told_with_the_right_one(tmp_path
         ("baudrate = 9600", "baudrate = 9601", 26, "9601 is an unusual speed"),
         ("port = 8080", 'certificate = "/nope.pem"', 16, "the page is not served until it can be"),
         ('"/dev/ttyUSB1", ', '"/dev/ttyUSB1", line = "9601 8N1", ', 42, "9601 is an unusual speed"),
+        (
+            '"/dev/ttyUSB1", profiles = ["nmea-0183"]',
+            '"tcp://10.0.0.1:4325", profiles = ["pjlink"]',
+            42,
+            "TCP port 4325 is unusual for a Projector or display with PJLink",
+        ),
     ],
 )
 def test_what_is_probably_not_meant_is_a_warning_at_its_line_and_no_mistake(tmp_path, old, new, line, said):

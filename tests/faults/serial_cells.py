@@ -31,13 +31,17 @@ def adapter_on(port: str, profile: str = "samsung-mdc", **device: Any) -> Serial
     """Return an adapter with one configured device on a port, which is waited for no longer than the simulated ones need."""
     rule = {"port": port, "line": "9600 8N1", "name": "rack"}
     devices = [{"port": "rack", "profile": profile, **device}]
+    return with_quick_profiles({"type": "serial", "name": "site", "ports": [rule], "devices": devices})
+
+
+def with_quick_profiles(settings: dict[str, Any]) -> SerialAdapter:
+    """Return an adapter with these settings, whose profiles do not wait for an answer longer than a simulated device needs."""
     with TemporaryDirectory() as folder:
-        for name in ("samsung-mdc", "lg-display", "pjlink"):
+        for name in ("samsung-mdc", "lg-display", "pjlink", "wattbox"):
             text = (PROFILE_FILES.folder / f"{name}.toml").read_text("utf-8")
             quick = re.sub(r"(?m)^timeout = [0-9.]+", "timeout = 0.4", re.sub(r"(?m)^within = 1$", "within = 0.4", text))
             (Path(folder) / f"{name}.toml").write_text(quick, "utf-8")
-        settings = {"type": "serial", "name": "site", "ports": [rule], "devices": devices, "profiles": [folder]}
-        adapter = SerialAdapter(SerialAdapter.settings_model.model_validate(settings))
+        adapter = SerialAdapter(SerialAdapter.settings_model.model_validate({**settings, "profiles": [folder]}))
         assert adapter.settings.library
         return adapter
 

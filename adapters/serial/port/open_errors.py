@@ -45,12 +45,17 @@ _CAUSE_BY_ERRNO: Mapping[int, Cause] = {
 _CAUSE_BY_TEXT: Mapping[str, Cause] = {
     "timed out": Cause.HOST_UNREACHABLE,
     "Name or service not known": Cause.NAME_UNKNOWN,
+    "No address associated with hostname": Cause.NAME_UNKNOWN,
+    "Name does not resolve": Cause.NAME_UNKNOWN,
     "Temporary failure in name resolution": Cause.NAME_UNKNOWN,
 }
+"""Texts without an error number -> causes; a name is told in the words of the C library, glibc or musl."""
 
 _ADVICE_BY_TEXT: Mapping[str, str] = {
     "timed out": "the device server does not accept the connection: is it switched on and reachable from here?",
     "Name or service not known": "its host name is unknown: check its spelling and the name server",
+    "No address associated with hostname": "its host name has no address: check its spelling and the name server",
+    "Name does not resolve": "its host name is unknown: check its spelling and the name server",
     "Temporary failure in name resolution": "its host name cannot be looked up: the name server does not answer",
     "does not seem to support RFC2217": "the server there does not support RFC 2217: for plain TCP, write socket:// instead",
     "does not accept parameter change": "the device server rejects these settings: its port may not support this speed",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from adapters.serial.framing.framer import framer_for
 from adapters.serial.port.line_settings import LineSettings
 from adapters.serial.profile.profile import Profile
@@ -16,25 +19,52 @@ LEAST_LETTERS = 4
 LATER_SECONDS = 3600.0
 """By then a silence has ended every frame."""
 
+_UNANSWERED_CONNECTION = (
+    "The device takes the connection and answers nothing: check that control over the network is switched on in its menu, and"
+    " that this is the TCP port of the protocol of its profile; restart it if it has answered before"
+)
 
-def unanswered(text: str, profile: Profile, received: bytes, *, line: LineSettings | None, was_heard: bool) -> DeviceUnreachable:
+_NETWORK_STEPS: Mapping[Cause, str] = {
+    Cause.SILENT_BUS: _UNANSWERED_CONNECTION,
+    Cause.NO_ANSWER: _UNANSWERED_CONNECTION,
+    Cause.OTHER_DEVICE: (
+        "Something answers, but not as this profile expects: check the address and the TCP port, and the profile; a device"
+        " server in front of a serial line is written as socket://host:port"
+    ),
+}
+"""What to do about a device on the network that does not answer as it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineInUse:
+    """How a device is connected, as far as the advice depends on it."""
+
+    settings: LineSettings | None = None
+    """The settings of a local port; `None` for a device server, which has them, and for a device on the network."""
+    is_network: bool = False
+    """The device itself is on the network, `tcp://`: TCP loses and damages nothing, and there is no cable to it."""
+
+
+def unanswered(text: str, profile: Profile, received: bytes, *, line: LineInUse, was_heard: bool) -> DeviceUnreachable:
     """Return the error for a device that does not answer as it should.
 
     Args:
         text: what was seen.
         profile: what the device is expected to speak.
         received: what arrived instead, without an echo.
-        line: the settings of a local port; `None` for one whose device server has them.
+        line: how it is connected.
         was_heard: anything has arrived on this port before.
     """
-    cause = cause_of(profile, received, was_heard=was_heard)
+    cause = cause_of(profile, received, line=line, was_heard=was_heard)
     return DeviceUnreachable(text, cause=cause, next_step=next_step(cause, line))
 
 
-def cause_of(profile: Profile, received: bytes, *, was_heard: bool) -> Cause:
+def cause_of(profile: Profile, received: bytes, *, line: LineInUse, was_heard: bool) -> Cause:
     """Return the cause; the arguments are those of `unanswered`."""
     if not received:
         return Cause.NO_ANSWER if was_heard else Cause.SILENT_BUS
+    if line.is_network:
+        return Cause.OTHER_DEVICE
     framer = framer_for(profile.framing)
     frames = [*framer.feed(received, 0.0), *framer.expire(LATER_SECONDS)]
     is_text = profile.notation == "text"
@@ -49,9 +79,11 @@ def is_readable(received: bytes) -> bool:
     return letters >= LEAST_LETTERS and all(0x20 <= byte < 0x7F or byte in AROUND_TEXT for byte in received)
 
 
-def next_step(cause: Cause, line: LineSettings | None) -> str | None:
+def next_step(cause: Cause, line: LineInUse) -> str | None:
     """Return what to do in this very case, in the right order; `None` where the general step of the cause says it."""
-    settings = "speed, parity and stop bits" + (" of its device server" if line is None else f" (here {line})")
+    if line.is_network:
+        return _NETWORK_STEPS.get(cause)
+    settings = "speed, parity and stop bits" + (" of its device server" if line.settings is None else f" (here {line.settings})")
     match cause:
         case Cause.CHECKSUM_ERRORS:
             return f"What arrives is damaged, or in another format: compare {settings} with the device; then check its cable"

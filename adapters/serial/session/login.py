@@ -87,9 +87,9 @@ class Login:
                     await self._answer_step(step)
                 await self._check_accepted()
             self._is_accepted = True
+            self._received.clear()  # after a failure it is kept: the device may wait behind a prompt that it does not repeat
         finally:
             self._is_running = False
-            self._received.clear()
 
     async def _is_login_wanted(self) -> bool:
         """Return whether the device wants a log-in; false if it is ready for commands already."""

@@ -1,10 +1,13 @@
-"""Check serial ports without opening them: for `doctor`, and for a machine that has no configuration yet."""
+"""Check serial ports without opening them, and names of hosts: for `doctor`, and for a machine without a configuration."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from adapters.serial.port.blocking_io import run_in_thread
 from adapters.serial.port.hotplug import MachinePorts
@@ -13,6 +16,9 @@ from adapters.serial.settings import SerialSettings
 from gateway.adapter import Finding, FindingState, examine_port
 
 SHOWN_NAMES = 3
+
+LOOK_UP_SECONDS = 5.0
+"""Time limit for looking up the name of a host."""
 
 
 async def examine_ports(settings: SerialSettings | None, machine: MachinePorts | None = None) -> AsyncIterator[Finding]:
@@ -42,7 +48,7 @@ async def _selected_ports(settings: SerialSettings, listed: Sequence[ListedPort]
     definite = [selector for selector in settings.selectors if selector.is_definite]
     for rule, selector in zip(settings.ports, settings.selectors, strict=True):
         if selector.is_url:
-            yield _device_server(selector, settings.entry)
+            yield await _device_server(selector, settings.entry)
         elif selector.is_definite:
             for finding in await asyncio.to_thread(list, examine_port(selector.written, has_name=bool(rule.name))):
                 yield finding
@@ -79,14 +85,23 @@ def _best_name(port: ListedPort) -> str:
     return (by_id or [identity if identity.startswith("/") else port.path])[0]
 
 
-def _device_server(selector: PortSelector, entry: str) -> Finding:
+async def _device_server(selector: PortSelector, entry: str) -> Finding:
+    """Return what can be said of a host without a connection to it: whether its name is known."""
+    what = f"port {selector.written}"
+    host = urlsplit(selector.written).hostname or ""
+    try:
+        async with asyncio.timeout(LOOK_UP_SECONDS):
+            await run_in_thread(partial(socket.getaddrinfo, host, None, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError, TimeoutError):
+        fix = f"correct the name in `ports`, or write the IP address there; to look it up by hand: getent hosts {host}"
+        return Finding.fault(what, f"the host name {host} cannot be looked up, so it is not reached", fix)
     is_device = url_scheme(selector.written) == "tcp"
     meaning = (
         "a device often accepts one connection only, so it is not checked here"
         if is_device
         else "a device server often accepts one connection only, so it is not checked here"
     )
-    return Finding.not_looked_at(f"port {selector.written}", meaning, f"xyte-gateway scan {entry}")
+    return Finding.not_looked_at(what, meaning, f"xyte-gateway scan {entry}")
 
 
 def _no_match(selector: PortSelector, listed: Sequence[ListedPort]) -> Finding:

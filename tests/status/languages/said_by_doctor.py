@@ -40,6 +40,8 @@ DOCTOR: dict[str, tuple[str, ...]] = {
     ),
     "adapters/serial/tools/doctor_checks.py": (
         "a device often accepts one connection only, so it is not checked here",
+        "correct the name in `ports`, or write the IP address there; to look it up by hand: getent hosts {host}",
+        "the host name {host} cannot be looked up, so it is not reached",
         "a device server often accepts one connection only, so it is not checked here",
         "no port matches this now; {what}",
         "plug the adapter in: it is used as soon as it appears",

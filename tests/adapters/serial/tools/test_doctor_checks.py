@@ -1,5 +1,6 @@
 """What is said of ports before any is opened; the command itself is tried in tests/doctor."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,18 @@ async def test_without_an_entry_the_ports_of_the_machine_are_suggested(machine):
     assert f'FTDI FT232R, could be used: ports = ["{path}"]' in found.meaning
     (found,) = [one async for one in examine_ports(None, MachinePorts(list_ports=list, by_id=Path("/nowhere")))]
     assert found.state == "not looked at"
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("kind", ["tcp", "socket", "rfc2217"])
+async def test_the_name_of_a_host_is_looked_up_without_a_connection(machine, kind):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        there, nowhere = f"{kind}://localhost:{closed.getsockname()[1]}", f"{kind}://nowhere.invalid:4352"
+        known, lost = [one async for one in examine_ports(settings(there, nowhere), machine[0])]
+    assert (known.what, known.state) == (f"port {there}", "not looked at")
+    assert "one connection only" in known.meaning
+    assert known.fix == "xyte-gateway scan rack"
+    assert (lost.what, lost.state) == (f"port {nowhere}", "fault")
+    assert "the host name nowhere.invalid cannot be looked up" in lost.meaning
+    assert "correct the name in `ports`" in lost.fix
