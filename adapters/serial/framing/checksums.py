@@ -107,6 +107,7 @@ _KERMIT = tuple(_crc_steps(byte, 0x8408) for byte in range(256))
 CHECKSUMS: Mapping[str, Checksum] = {
     checksum.name: checksum
     for checksum in (
+        Checksum("sum7", 1, partial(_sum, bits=7)),
         Checksum("sum8", 1, partial(_sum, bits=8)),
         Checksum("sum16", 2, partial(_sum, bits=16)),
         Checksum("sum8-complement", 1, _complement),

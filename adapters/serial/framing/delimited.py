@@ -160,7 +160,7 @@ class DelimitedFramer(Framer):
             found = self._read_checksum_after_end(rule, end, final=final)
         if isinstance(self._framing, JsonLinesFraming) and isinstance(found, _Found) and not _is_json_object(found.payload):
             return DiscardReason.NO_JSON
-        return found
+        return _without_length(found) if self._framing.counted and isinstance(found, _Found) else found
 
     def _read_checksum_before_end(
         self, rule: DelimitedChecksum, end: re.Match[bytes], *, final: bool
@@ -261,6 +261,12 @@ def _payload_if_valid(rule: DelimitedChecksum, start: bytes, body: bytes, end: b
         return body if rule.optional and rule.separator not in body else None
     payload = head[: len(head) - len(rule.separator)]
     return payload if rule.matches(start, payload + (end if rule.with_end else b""), received) else None
+
+
+def _without_length(found: _Found) -> _Found | DiscardReason:
+    """Return the frame without the length byte of its payload, if that is right."""
+    is_right = found.payload[:1] == bytes([len(found.payload) - 1 & 0xFF])
+    return found._replace(payload=found.payload[1:]) if is_right else DiscardReason.BAD_LENGTH
 
 
 def _is_json_object(payload: bytes) -> bool:

@@ -107,6 +107,9 @@ class DelimitedFraming(_BaseFraming):
     escape_xor: int = Field(
         default=0, ge=0, le=255, description="value that an escaped byte is XORed with: 32 in HDLC-like framing"
     )
+    counted: bool = Field(
+        default=False, description="true: the first byte behind the start is the number of bytes of the payload, without escapes"
+    )
     checksum: DelimitedChecksum | None = None
     tail: TextBytes = Field(
         default=b"", description="bytes sent after the end and the checksum, but not required in received frames"
@@ -140,9 +143,11 @@ class DelimitedFraming(_BaseFraming):
         """Return the frame with this payload, tail included.
 
         Raises:
-            ValueError: the payload contains a start or end mark, so the frame would be split.
+            ValueError: the payload contains a start or end mark, so the frame would be split, or is too long.
         """
         end, rule = self.end[0], self.checksum
+        if self.counted:
+            payload = self._counted(payload)
         if not self.escape and any(mark in payload for mark in (*self.end, self.start if self.restarts else b"") if mark):
             raise ValueError("the payload contains a start or end mark")
         body, behind = payload, self.tail
@@ -150,6 +155,11 @@ class DelimitedFraming(_BaseFraming):
             received = rule.separator + rule.write(self.start, payload + (end if rule.with_end else b""))
             body, behind = (payload + received, self.tail) if rule.place == "before-end" else (payload, received + self.tail)
         return self.start + self._escaped(body) + end + behind
+
+    def _counted(self, payload: bytes) -> bytes:
+        if len(payload) > 0xFF:
+            raise ValueError(f"the payload has {len(payload)} bytes: its length byte can express 255")
+        return bytes([len(payload)]) + payload
 
     def unescape(self, body: bytes) -> bytes:
         """Return the bytes between start and end with escapes removed."""

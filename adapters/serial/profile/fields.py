@@ -18,8 +18,8 @@ TEXT_FORMATS = (
     "d, 03d, 6d, f, .2f, 10.2f, hex2, s, 8s, /expression/, /expression/d, /expression/f or *; then ? if it may be empty"
 )
 BINARY_FORMATS = (
-    "u8, i8, u16le, u16be, i32be, f32le, bcd2, nibbles4, inibbles4, ascii8, ascii*, bytes4, bytes*, *, or bits such as "
-    "{on:flag,_:3b,mode:4b}"
+    "u8, i8, u16le, u16be, i32be, f32le, bcd2, nibbles4, inibbles4, ascii8, ascii*, bytes4, bytes*, *, a format of text "
+    "templates in quotes such as '04d', or bits such as {on:flag,_:3b,mode:4b}"
 )
 
 SIGNIFICANT_DIGITS = 15
@@ -91,6 +91,8 @@ def binary_field(name: str, written: str) -> Field:
     if (found := re.fullmatch(r"(ascii|bytes)([1-9]\d{0,2}|\*)|\*", written)) is not None:
         length = None if written.endswith("*") else int(found[2])
         return _ascii(name, length) if found[1] == "ascii" else _bytes(name, length)
+    if (found := re.fullmatch(r"'(.+)'", written)) is not None:
+        return text_field(name, found[1])
     raise ValueError(f"there is no format {written!r} in a binary template; there are {BINARY_FORMATS}")
 
 

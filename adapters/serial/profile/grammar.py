@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, SecretStr
 
 from adapters.serial.framing.notation import ProfileTable, TextBytes
 from adapters.serial.profile.conversation_settings import ConversationSettings, Credentials, LoginStep
+from adapters.serial.profile.frame_rules import FrameLoginRule, ReplyRule
 from adapters.serial.profile.points import Parameter, PlainValue, Point
 from adapters.serial.profile.repetition import EACH_DESCRIPTION
 from gateway.adapter import CommandTexts, SettingName, Value, table_check
@@ -112,8 +113,15 @@ class ConversationRules(ProfileTable):
     user: str = Field(default="", description="user of the log-in where the config names none: the one of the factory")
     digest: DigestRule | None = Field(default=None, description="a log-in by a hash of the password before the first request")
     opening: OpeningRule | None = Field(default=None, description="a message that begins each connection over a network")
+    frame_login: FrameLoginRule | None = Field(default=None, description="a log-in by a frame of the protocol")
+    replies: tuple[ReplyRule, ...] = Field(default=(), description="messages of the device that want a reply")
     wake: TextBytes = Field(default=b"\r", description="bytes that make the device ask for the log-in again")
     login_refused: TextBytes = Field(default=b"", description="the device's text for a wrong password")
+
+    @property
+    def needs_login(self) -> bool:
+        """Whether a request is taken only after a log-in by prompts, or by a frame."""
+        return bool(self.login) or self.frame_login is not None
 
     @property
     def prompts(self) -> tuple[bytes, ...]:

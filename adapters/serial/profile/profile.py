@@ -261,6 +261,10 @@ class Profile(DeviceProfile):
         if (digest := self.talk.digest) is not None:
             told = (digest.greeting, digest.unsecured, digest.refused, digest.accepted)
             yield from (("talk.digest", written) for written in told if written is not None)
+        if (login := self.talk.frame_login) is not None:
+            answers = (login.accepted, login.refused, login.then, login.lost)
+            yield from (("talk.frame_login", written) for written in answers if written is not None)
+        yield from (("talk.replies", reply.hear) for reply in self.talk.replies)
         for kind, parts in (("query", self.queries), ("command", self.commands)):
             for part in parts:
                 yield from ((f"{kind} `{part.name}`.ask", written) for written in (part.ask,) if written is not None)

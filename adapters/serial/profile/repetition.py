@@ -1,7 +1,7 @@
 """Write out the tables of a profile that stand for several: one for each number of `each`. Pure.
 
 `each = [1, 4]` in a query or a point makes four of it; in all its texts `{#}` becomes the number, `{#+10}` and `{#-1}` a number
-beside it.
+beside it, and `{#:hex}` its two hexadecimal digits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ EACH_DESCRIPTION = "[first, last] number: the table stands for one for each, wit
 MAX_COPIES = 512
 """Number of tables that one may stand for: a typing error must not fill the memory."""
 
-_NUMBER = re.compile(r"\{#([+-]\d{1,3})?\}")
+_NUMBER = re.compile(r"\{#([+-]\d{1,3})?(:hex)?\}")
 
 
 def written_out(content: object) -> object:
@@ -91,5 +91,5 @@ def _numbered(content: object, number: int) -> object:
     if isinstance(content, list):
         return [_numbered(one, number) for one in content]
     if isinstance(content, str):
-        return _NUMBER.sub(lambda found: str(number + int(found[1] or 0)), content)
+        return _NUMBER.sub(lambda found: f"{number + int(found[1] or 0):{'02X' if found[2] else 'd'}}", content)
     return content

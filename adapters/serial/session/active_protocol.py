@@ -20,6 +20,7 @@ from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol, KeysFor, without_keys
 from adapters.serial.session.conversation import Conversation, NoAnswer
 from adapters.serial.session.digest_login import DigestLogin, LoginKnowledge, LoginNeeded
+from adapters.serial.session.frame_dialogue import FrameDialogue
 from gateway.adapter import DeviceUnreachable, RecentFrames
 
 OnUnsolicited = Callable[[DeviceProtocol, Frame], None]
@@ -85,6 +86,7 @@ class ActiveProtocol:
             character_seconds=line.character_seconds,
             on_unsolicited=lambda frame: self._on_unsolicited(protocol, frame),
             digest=self._digest_login(profile),
+            dialogue=self._dialogue(profile),
             frames=self._frames,
         )
         await self._exit_stack.enter_async_context(conversation)
@@ -129,7 +131,7 @@ class ActiveProtocol:
         Raises:
             BusUnavailable: the port rejects the line settings, or is lost.
         """
-        if profile is not None and profile.talk.login and step.request:
+        if profile is not None and profile.talk.needs_login and step.request:
             return await self._ask(step, profile)
         login = self._digest_login(step.profile) if step.request else None
         try:
@@ -162,6 +164,11 @@ class ActiveProtocol:
             if login is not None:
                 login.check(received)
         return received
+
+    def _dialogue(self, profile: Profile) -> FrameDialogue | None:
+        """Return the log-in and the replies of a profile that has them in frames."""
+        has_none = profile.talk.frame_login is None and not profile.talk.replies
+        return None if has_none else FrameDialogue(self._port, profile, self._credentials_for(profile))
 
     def _settings_for(self, profile: Profile) -> ConversationSettings:
         settings = profile.talk.conversation_settings(self._credentials_for(profile))

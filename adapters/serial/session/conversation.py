@@ -17,6 +17,7 @@ from adapters.serial.port.open_errors import lost
 from adapters.serial.profile.conversation_settings import ConversationSettings
 from adapters.serial.session.digest_login import DigestLogin
 from adapters.serial.session.echo_filter import EchoFilter, PromptFilter
+from adapters.serial.session.frame_dialogue import FrameDialogue
 from adapters.serial.session.login import Login
 from gateway.adapter import Cause, DeviceUnreachable, RecentFrames, loop_time, seconds_text
 
@@ -88,6 +89,7 @@ class Conversation:
         character_seconds: duration of one character on the line; 0 if unknown.
         on_unsolicited: is called with every frame that answers no request, including late answers.
         digest: the digest log-in on this connection; `None` for a device without one.
+        dialogue: the log-in and the replies in frames; `None` for a device without them.
         frames: keeps what is sent and received, without log-ins.
     """
 
@@ -100,6 +102,7 @@ class Conversation:
         character_seconds: float = 0.0,
         on_unsolicited: OnUnsolicited = lambda frame: None,
         digest: DigestLogin | None = None,
+        dialogue: FrameDialogue | None = None,
         frames: RecentFrames | None = None,
     ) -> None:
         self.framer = framer
@@ -115,6 +118,7 @@ class Conversation:
         self._late_answer: _LateAnswer | None = None
         self._loss_reason: str | None = None
         self._digest = digest
+        self._dialogue = dialogue
         self._frames = frames if frames is not None else RecentFrames()
         self._prefix = b""
         self._login = Login(port, self._settings) if self._settings.login else None
@@ -134,6 +138,8 @@ class Conversation:
 
     async def __aexit__(self, *exc: object) -> None:
         self._port.attach(None)
+        if self._dialogue is not None:
+            self._dialogue.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -184,7 +190,8 @@ class Conversation:
         if self._pending is not None:
             self._pending.received = (self._pending.received + data)[-LATEST_BYTES:]
         if self._login is None or not self._login.consume(data):
-            self._frames.received(data)
+            if self._dialogue is None or not self._dialogue.is_running:
+                self._frames.received(data)
             self._process(self._echo_filter.strip_echo(data), now)
 
     def port_lost(self, why: str) -> None:
@@ -193,6 +200,8 @@ class Conversation:
         self._changed.set()
         if self._login is not None:
             self._login.port_lost(why)
+        if self._dialogue is not None:
+            self._dialogue.port_lost(why)
         if self._pending is not None and not self._pending.answer.done():
             self._pending.answer.set_result(None)
 
@@ -205,6 +214,8 @@ class Conversation:
             await self._login.run()
             self.framer.clear()
             self._is_prompt_seen = True
+        if self._dialogue is not None:
+            await self._dialogue.prepare()
         await self._wait_for(
             lambda: self._late_answer is None or self._late_answer.request == request,
             self._late_answer.until if self._late_answer else 0,
@@ -283,7 +294,8 @@ class Conversation:
     def _other_frames_text(self, pending: _PendingRequest) -> str:
         if not pending.other_frames:
             return ""
-        has_secret = self._login is not None or bool(self._prefix)  # an echo of the log-in may be among them
+        has_login = self._login is not None or self._dialogue is not None
+        has_secret = has_login or bool(self._prefix)  # an echo of the log-in may be among them
         shown = "" if has_secret else f", the last {escaped_text(pending.last_other_frame[:SHOWN_BYTES])}"
         return f", but {pending.other_frames} that do not answer it{shown}"
 
@@ -308,6 +320,8 @@ class Conversation:
         for frame in frames:
             pending = self._pending
             if self._echo_filter.is_late_echo(frame.raw):
+                continue
+            if self._dialogue is not None and self._dialogue.take(frame):
                 continue
             if self._digest is not None and self._digest.note_greeting(frame):
                 self._on_unsolicited(frame)

@@ -13,6 +13,7 @@ from adapters.serial import SerialAdapter
 from adapters.serial.discovery.probe_answers import answer_in
 from adapters.serial.framing.notation import hex_bytes, text_bytes
 from adapters.serial.profile.library import PROFILE_FILES
+from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.protocol import DeviceProtocol
 from gateway.adapter import Found
 from gateway.testing.serial import DeviceServer, SerialDevice
@@ -40,14 +41,19 @@ class DeviceOfCase(SerialDevice):
         self._prompts = () if profile.talk.login_only_tcp else tuple(step.expect for step in profile.talk.login)
         self._login: tuple[bytes, ...] = ()
         self._received = b""
+        self._framed_login = framed_login_of(profile)
+        self._is_logged_in = False
 
     def connected(self) -> bytes:
-        self._received, self._login = b"", self._prompts
+        self._received, self._login, self._is_logged_in = b"", self._prompts, not self._framed_login
         return self._prompts[0] if self._prompts else self._greeting
 
     def receive(self, data: bytes) -> list[bytes]:
         if self._login:
             return self._logged_in_further()
+        if not self._is_logged_in:
+            self._is_logged_in = True
+            return self._framed_login
         self._received += data
         answer = self._answers.get(data, self._answers.get(self._received))
         if answer is not None:
@@ -57,6 +63,13 @@ class DeviceOfCase(SerialDevice):
     def _logged_in_further(self) -> list[bytes]:
         self._login = self._login[1:]
         return [self._login[0]] if self._login else []
+
+
+def framed_login_of(profile: Profile) -> list[bytes]:
+    """Return what a device with a log-in in frames answers to it; nothing for another device."""
+    login = profile.talk.frame_login
+    answers = () if login is None else (login.accepted, login.then)
+    return [profile.framing.wrap(profile.template(one).encode({})) for one in answers if one is not None]
 
 
 def folder_of(name: str) -> Path:
@@ -83,7 +96,7 @@ async def test_a_simulated_device_of_every_profile_is_found_as_itself_and_read(n
         url = server.port if not PROFILES[name].only_tcp else server.port.replace("socket://", "tcp://")
         port = {"port": url, "name": "rack", "profiles": [name]}
         login = {"port": "rack", "profile": name, "user": "ann", "password": "made up"}
-        devices = [login] if PROFILES[name].talk.login else []
+        devices = [login] if PROFILES[name].talk.needs_login else []
         entry = {"type": "serial", "name": "av", "ports": [port], "devices": devices}
         settings = SerialAdapter.settings_model.model_validate(entry)
         adapter = SerialAdapter(settings)

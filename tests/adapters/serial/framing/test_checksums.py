@@ -20,6 +20,7 @@ from adapters.serial.framing.checksums import CHECKSUMS, checksum_named
         ("crc16-x25", 0x906E),
         ("crc32", 0xCBF43926),
         # 1 + ... + 9 as characters are 0x1DD, and what is missing to 0x200 is 0x23
+        ("sum7", 0x5D),
         ("sum8", 0xDD),
         ("sum16", 0x01DD),
         ("sum8-complement", 0x22),
@@ -40,6 +41,7 @@ def test_each_checksum_has_a_check_value_and_fits_into_its_bytes():
 @pytest.mark.parametrize(
     ("name", "covered", "received"),
     [
+        ("sum7", bytes.fromhex("FE03002202"), bytes.fromhex("25")),  # RackLink, I-00472: how many outlets
         ("sum8", bytes.fromhex("11FF0101"), bytes.fromhex("12")),  # Samsung MDC, manual: power on, id 0
         ("xor", b"M101  150.0\x03", b"\x54"),  # RKC communication manual IMSRM04, calculation of the BCC
         ("lrc", bytes.fromhex("F7031389000A"), bytes.fromhex("60")),  # Modbus ASCII, widely published example
@@ -62,5 +64,5 @@ def test_checksum_digits_match_in_either_case_and_bytes_do_not():
 
 
 def test_an_unknown_checksum_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(ValueError, match="there is no checksum 'crc17'; there are sum8, sum16"):
+    with pytest.raises(ValueError, match="there is no checksum 'crc17'; there are sum7, sum8, sum16"):
         checksum_named("crc17")
