@@ -144,7 +144,9 @@ async def test_serial_and_bluetooth_profiles_are_made_of_tables_of_their_own(typ
     code, _, err = await type_in("profile", "new", "ble", *facts, "--line", "9600 8N1", "--name", "acme-x4")
     assert (code, "--line: a profile for ble has no use for it" in err) == (2, True)
     (tmp_path / "table.csv").write_text("service;characteristic;name\n180f;2a19;Battery\n", encoding="utf-8")
+    (tmp_path / "acme-x3.toml").unlink()  # the profiles of one folder are of one adapter
     code, out, _ = await type_in("profile", "new", "ble", *facts, "--name", "acme-x4", "--json")
     made = json.loads(out)
-    assert (code, made["points"], made["case"], made["schema"]) == (0, 1, None, "ble.schema.json")
+    assert (code, made["points"], made["case"], made["schema"]) == (0, 1, "cases/acme-x4/first", "ble.schema.json")
     assert (await type_in("profile", "check", "acme-x4.toml"))[0] == 0
+    assert "1 of 1 cases passed" in (await type_in("profile", "test", "cases", "--profiles", "."))[1]

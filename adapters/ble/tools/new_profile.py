@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.tools.characteristic_table import CharacteristicRow, read_characteristics
+from adapters.ble.tools.new_case import new_case
 from gateway.adapter import NewProfile, ProfileFacts, in_order, scale_text, toml_text, with_points
 
 
 def new_profile(facts: ProfileFacts) -> NewProfile:
-    """Return the text of the profile, which loads as it is where the table has points. It has no case folder.
+    """Return the text of the profile, which loads as it is where the table has points, and its first case folder.
 
     Raises:
         ValueError: the table is none; the text says why.
@@ -26,7 +28,8 @@ def new_profile(facts: ProfileFacts) -> NewProfile:
         head += ["", "[connection]", 'mode = "stay"   # for notifications; "visit": connect, wait for one, disconnect']
     head += ["", "# A number that says that there is no value: `not_available = [0xFFFF]` in its point."]
     written = with_points(facts, head, rows, _points, PROFILE_FILES)
-    return NewProfile(text=written.text, points=written.points, refused=in_order(refused, written.refused))
+    case = new_case(PROFILE_FILES.parse(written.text, Path(f"{facts.name}.toml"))) if written.points else {}
+    return NewProfile(text=written.text, points=written.points, refused=in_order(refused, written.refused), case=case)
 
 
 def _points(rows: Sequence[CharacteristicRow]) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.ble.advertisements.formats import Format
 from adapters.ble.profile.library import PROFILE_FILES
 from adapters.ble.tools.workbench import BleWorkbench
 from gateway.adapter import ProfileFacts, ProfileProblems
@@ -32,7 +33,7 @@ def test_each_row_becomes_a_point():
         "0x180F,2A19,Battery,,,,percent,,yes,\n"
         "180a,2a24,Model,string,0,4,,,no,\n"
     )
-    assert (made.points, made.refused, made.case) == (4, (), {})
+    assert (made.points, made.refused) == (4, ())
     profile = profile_of(made)
     assert profile.connection.mode == "stay"
     assert [(point.metric, point.format, point.at, point.length, point.unit, point.scale) for point in profile.points] == [
@@ -73,3 +74,22 @@ def test_each_row_that_is_no_point_is_told_with_its_line():
 def test_a_table_without_characteristics_is_refused():
     with pytest.raises(ProfileProblems, match="no column is the characteristic"):
         made_of("service,name\n180f,x\n")
+
+
+async def test_the_case_of_a_new_profile_passes_whatever_its_formats(tmp_path):
+    rows = "".join(f"{OWN},{0x2A00 + at:04x},Value {one},{one}\n" for at, one in enumerate(Format))
+    notified = "".join(f"{OWN},2b01,{name},{kind},{at},yes\n" for name, kind, at in (("Low", "sint16", 2), ("Late", "utf8", 6)))
+    texts = "180a,2a24,Model,utf8\n180a,2a25,Serial number,utf8\n"
+    columns = "service,characteristic,name,format,at,notify\n"
+    made = made_of(columns + rows.replace("\n", ",,\n") + notified + texts.replace("\n", ",,\n"))
+    assert (made.points, made.refused) == (len(Format) + 4, ())
+    (tmp_path / "acme-x4.toml").write_text(made.text, encoding="utf-8")
+    folder = tmp_path / "cases" / "acme-x4" / "first"
+    folder.mkdir(parents=True)
+    for name, text in made.case.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    result = await BleWorkbench().run_case(folder, [tmp_path])
+    assert result.differences == []
+    assert "value_float32 = " in made.case["expected.toml"]
+    assert 'subscribed = ["2b01"]' in made.case["expected.toml"]
+    assert "made by profile new" in made.case["device.toml"]
