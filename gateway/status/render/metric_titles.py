@@ -108,6 +108,8 @@ USUAL: Final = frozenset(
         gettext_noop("Efficiency"),
         gettext_noop("Elevation"),
         gettext_noop("Energy"),
+        gettext_noop("Energy charged from PV"),
+        gettext_noop("Energy charged from the AC side"),
         gettext_noop("Energy charged"),
         gettext_noop("Energy charged today"),
         gettext_noop("Energy discharged"),
