@@ -204,7 +204,7 @@ def _has_secret(schema: object, definitions: JsonSchema, seen: frozenset[str]) -
 
 
 def _bounds(schema: JsonSchema) -> str:
-    low, high = (schema.get(inner, schema.get(outer)) for inner, outer in _LIMITS)
+    low, high = (schema.get(inner, _next_whole(schema, outer, step)) for inner, outer, step in _LIMITS)
     if low is not None and high is not None:
         return f" from {_number(low)} to {_number(high)}"
     if low is not None:
@@ -212,7 +212,13 @@ def _bounds(schema: JsonSchema) -> str:
     return "" if high is None else f" of at most {_number(high)}"
 
 
-_LIMITS = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
+_LIMITS = (("minimum", "exclusiveMinimum", 1), ("maximum", "exclusiveMaximum", -1))
+
+
+def _next_whole(schema: JsonSchema, limit: str, step: int) -> float | None:
+    """Return the first whole number inside a limit that is not itself accepted; of other numbers, the limit itself."""
+    outer: float | None = schema.get(limit)
+    return outer if outer is None or schema.get("type") != "integer" or outer != int(outer) else outer + step
 
 
 def _number(number: float) -> str:
@@ -223,7 +229,7 @@ def _number(number: float) -> str:
 def _lengths(schema: JsonSchema) -> str:
     low, high = schema.get("minLength", 0), schema.get("maxLength")
     if high is None:
-        return f" of at least {low} characters" if low else ""
+        return f" of at least {low} characters" if low > 1 else ""
     if not low:
         return f" of at most {high} characters"
     return f" of {low} characters" if low == high else f" of {low} to {high} characters"

@@ -12,6 +12,7 @@ SHOWN_LENGTH = 80
 
 _NUMBERS_AND_DOTS = re.compile(r"[0-9]+(\.[0-9]+)+")
 _THIS_MACHINE = "127.0.0.1"
+_OWN_ADDRESSES = frozenset({_THIS_MACHINE, "::1"})
 
 
 def checked_host_name(name: str) -> str:
@@ -43,13 +44,16 @@ HostName: TypeAlias = Annotated[str, AfterValidator(checked_host_name)]
 
 
 def canonical_host(name: str) -> str:
-    """Return the form of a host's name that two ways of writing it share: `LOCALHOST`, `::1` and `127.0.0.1` are one host."""
+    """Return the form of a host's name that two ways of writing it share: `LOCALHOST`, `::1` and `127.0.0.1` are one host.
+
+    Other addresses of the loopback network, such as 127.0.0.2, are others: different programs may listen there.
+    """
     bare = name.strip("[]").rstrip(".").lower()
     try:
         address = ip_address(bare)
     except ValueError:
         return _THIS_MACHINE if bare == "localhost" or bare.endswith(".localhost") else bare
-    return _THIS_MACHINE if address.is_loopback else str(address)
+    return _THIS_MACHINE if str(address) in _OWN_ADDRESSES else str(address)
 
 
 def _is_address(name: str) -> bool:

@@ -224,4 +224,10 @@ def test_only_plain_values_are_described():
     assert described_value({"type": "string", "minLength": 3}) == "a text of at least 3 characters"
     assert described_value({"type": "string", "maxLength": 3}) == "a text of at most 3 characters"
     assert described_value({"type": "string", "minLength": 4, "maxLength": 4}) == "a text of 4 characters"
+    assert described_value({"type": "string", "minLength": 1}) == "a text"
     assert described_value({"type": "number", "exclusiveMaximum": 0.1}) == "a number of at most 0.1"
+
+
+def test_a_limit_of_whole_numbers_is_told_as_the_last_number_that_is_accepted():
+    assert described_value({"type": "integer", "minimum": 0, "exclusiveMaximum": 65536}) == "a whole number from 0 to 65535"
+    assert described_value({"type": "integer", "exclusiveMinimum": 0}) == "a whole number of at least 1"

@@ -343,7 +343,8 @@ class DeviceSearch:
             result = replace(result, facts={**earlier, **result.facts})
         self._remembered.remember_facts(address, result.facts)
         self.incomplete.note(address, is_complete=is_complete, now=loop_time())
-        return found_device(self._location, profile, result, name, needs=needs)
+        has_line = not is_plain_tcp(self._rule.port)
+        return found_device(self._location, profile, result if has_line else result.without_line(), name, needs=needs)
 
     def _probe_for(self, device: ConfiguredDevice, *, may_ask: bool) -> ProtocolProbe:
         profile = self._library[device.profile]

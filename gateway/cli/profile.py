@@ -50,7 +50,7 @@ def list_profiles(*, as_json: AsJson = False) -> None:
         for family, alike in groupby(sorted(profiles, key=lambda one: (one.family, one.name)), key=lambda one: one.family):
             table.add_row(escape(f"{family} ({adapter})"), style="bold")
             for one in alike:
-                title = one.title + (f", {one.commands} commands" if one.commands else "")
+                title = one.title + (f", {one.commands} command{'' if one.commands == 1 else 's'}" if one.commands else "")
                 table.add_row(*map(escape, (f"  {one.name}", title, str(one.points), "scan" if one.is_found else "config")))
     out.print(table)
     out.print('\nDevices found by "config" cannot identify themselves: list them under `devices` of their adapter.')

@@ -218,6 +218,10 @@ def _show_found(results: _Results) -> None:
         table.add_row(*map(escape, (one.host.host, one.host.kind, _device_text(results, index), "; ".join(evidence) or "-")))
     out.print(table)
     out.print()
+    for index, one in enumerate(results.network.found):
+        for found in results.devices(index):
+            if found.needs:
+                err.print(f"[yellow]{escape(f'{one.host.host} {found.address}: {found.needs}')}[/]", soft_wrap=True)
 
 
 def _device_text(results: _Results, index: int) -> str:

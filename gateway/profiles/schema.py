@@ -43,4 +43,8 @@ def profile_schema(files: ProfileFiles[Any]) -> Mapping[str, Any]:
 
 def file_schema(grammar: type[BaseModel]) -> dict[str, Any]:
     """Return the JSON Schema of a file with this grammar."""
-    return {"$schema": DIALECT, **grammar.model_json_schema()}
+    schema = grammar.model_json_schema()
+    for definition in schema.get("$defs", {}).values():
+        if "enum" in definition:
+            definition.pop("description", None)  # it is about the code; the keys that have such a value are described
+    return {"$schema": DIALECT, **schema}

@@ -47,6 +47,12 @@ def adapter_of(file):
     return file.relative_to(ADAPTERS if file.is_relative_to(ADAPTERS) else CASES).parts[0]
 
 
+def test_no_key_is_described_in_words_about_the_code():
+    for workbench in WORKBENCHES.values():
+        for schema in workbench().schemas().values():
+            assert [one for one in schema["$defs"].values() if "enum" in one and "description" in one] == []
+
+
 def test_each_shipped_profile_and_case_is_valid_by_its_schema(validators):
     seen, wrong = set(), {}
     for kind, file in FILES:
@@ -86,7 +92,7 @@ def test_a_mistake_in_a_profile_is_found_by_its_schema(validators, file, right, 
 
 def test_the_grammar_is_listed_for_people_and_printed_for_editors(run):
     listed = run("schema", "profile", "modbus").stdout
-    assert "points[].address: a whole number from 0 to 65536; 0-based protocol address" in listed
+    assert "points[].address: a whole number from 0 to 65535; 0-based protocol address" in listed
     assert "defaults.unit: a text" in listed
     printed = json.loads(run("schema", "profile", "serial", "--json").stdout)
     assert printed["properties"]["framing"]

@@ -1,5 +1,6 @@
 """`xyte-gateway search` finds Modbus hosts and projectors on loopback, identifies them, and says how to add them."""
 
+import dataclasses
 import json
 import secrets
 from importlib import import_module
@@ -53,6 +54,7 @@ async def test_hosts_are_found_identified_and_shown_with_the_lines_that_add_them
     (device,) = hall["devices"]
     assert (device["manufacturer"], device["profile"], device["confidence"]) == ("NEC", "pjlink", "certain")
     assert any("PJLINK 0" in answer for answer in device["evidence"].values())
+    assert not any("9600" in f"{asked} {told}" for asked, told in device["evidence"].items()), "TCP has no speed"
     assert plant["kind"] == "Modbus TCP"
     assert {one["family"] for one in plant["devices"]} == {"power-meter", "inverter", "io-module"}
     assert told["configuration"].count("[[adapter]]") == 2
@@ -105,6 +107,15 @@ def test_the_table_has_the_evidence_and_the_lines_can_be_copied(capsys, monkeypa
     assert "tcp://10.0.0.4" not in out
     assert '[[adapter]]\ntype = "serial"\nports = [{ port = "tcp://10.0.0.1:4352", profiles = ["pjlink"] }]' in out
     assert '[[adapter]]\ntype = "modbus"\nhosts = ["10.0.0.2"]' in out
+
+
+def test_what_a_device_needs_is_shown_below_the_table(capsys):
+    hall = NetworkHost(host="10.0.0.1", kind="PJLink class 2", entry={"ports": [{"port": "tcp://10.0.0.1:4352"}]})
+    results = results_of(FoundHost("serial", hall, ()))
+    devices = results.buses[0][0].devices
+    devices["pjlink"] = dataclasses.replace(devices["pjlink"], needs="it needs a password: [b]")
+    search_module._show(results, parse_networks(["10.0.0.0/29"]))
+    assert "10.0.0.1 pjlink: it needs a password: [b]\n" in capsys.readouterr().err
 
 
 def test_where_nothing_is_found_what_to_check_is_said(capsys):

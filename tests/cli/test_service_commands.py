@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 from functools import partial
@@ -158,6 +159,8 @@ async def test_no_name_of_a_profile_is_broken_on_a_narrow_terminal(type_in):
     assert max(map(len, lines)) <= 80
     assert {file.stem for file in PROFILES.glob("*.toml")} <= {word for line in lines for word in line.split()}
     assert any(line.split()[:1] == ["waveshare-relay-b"] and "config" in line for line in lines)
+    assert re.search(r"\b1 command\b", text := " ".join(out.split()))
+    assert not re.search(r"\b1 commands\b", text)
 
 
 SUN = SimulatedUnit(

@@ -89,7 +89,9 @@ class Point(ValueLayout, MetricTexts):
     group: str = "normal"
     urgent: bool = False
     dead_band: float | None = Field(default=None, gt=0, description="a change of this size is reported at once")
-    reduce: Reduce = Reduce.LAST
+    reduce: Reduce = Field(
+        default=Reduce.LAST, description="which of the values within a telemetry interval is sent, or their mean"
+    )
 
     _metric: Metric = PrivateAttr()
     _encoding: Encoding = PrivateAttr()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ CONNECT_SECONDS = 5.0
 
 _ADVICE: Mapping[int, str] = {
     errno.ECONNREFUSED: "it refuses the connection: is Modbus TCP switched on there, and is it the right port?",
+    errno.ECONNRESET: "it breaks the connection off at once: does its access list have this machine, and is it the right port?",
     errno.EHOSTUNREACH: "it cannot be reached: is it switched on and on this network?",
     errno.ENETUNREACH: "it cannot be reached: this machine has no route to that network",
     errno.ENODEV: "its adapter is gone: is it plugged in? `ls /dev/serial/by-id` lists the ports",
@@ -107,7 +109,10 @@ def why_not_open(bus: Bus, error: OSError | None) -> str:
     if isinstance(bus, TcpHost) and bus.transport == "udp" and error.errno is not None and error.errno in _UDP_ADVICE:
         return f"{where}: {_UDP_ADVICE[error.errno].format(port=bus.port, local_port=bus.local_port)}"
     number = error.errno if error.errno in _ADVICE else _number_inside(str(error))
-    return f"{where}: {_ADVICE.get(number or 0, error.strerror or str(error))}"
+    if number is not None:
+        return f"{where}: {_ADVICE[number]}"
+    is_of_socket = isinstance(bus, TcpHost) and bus.tls is None and bool(error.errno)  # asyncio writes its own words into it
+    return f"{where}: {os.strerror(error.errno or 0) if is_of_socket else error.strerror or error}"
 
 
 def refused(bus: Bus, loss: Exception | None, received: bytes) -> BusUnavailable | None:

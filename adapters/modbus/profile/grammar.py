@@ -80,7 +80,9 @@ class Point(ValueRule, MetricTexts):
     )
     group: str = "normal"
     urgent: bool = False
-    reduce: Reduce = Reduce.LAST
+    reduce: Reduce = Field(
+        default=Reduce.LAST, description="which of the values within a telemetry interval is sent, or their mean"
+    )
 
     def model_post_init(self, _context: object) -> None:
         """Check the name of the metric."""

@@ -30,6 +30,9 @@ BURST: Final = 32
 BURST_PAUSE_SECONDS: Final = 0.05
 """So many single addresses are asked at once, and the next ones after a pause: each may need a look-up of its MAC address."""
 
+AGAIN_SECONDS: Final = 2.0
+"""After this time, who has not answered is asked once more: a datagram or its answer may be lost, as behind a flood of others."""
+
 STEP_SECONDS: Final = 1.0
 """So often the progress is reported while answers are waited for."""
 
@@ -54,7 +57,7 @@ async def search_projectors(networks: NamedNetworks) -> AsyncGenerator[NetworkHo
         return
     answers, found = _Answers(networks.addresses), 0
     transport = await _open(answers)
-    asking = asyncio.create_task(_ask(transport, receivers))
+    asking = asyncio.create_task(_ask(transport, receivers, answers))
     ends_at = loop_time() + networks.answer_seconds + len(receivers) // BURST * BURST_PAUSE_SECONDS
     try:
         while (waits := ends_at - loop_time()) > 0 and not answers.is_complete(networks):
@@ -97,6 +100,10 @@ class _Answers(asyncio.DatagramProtocol):
         self._ignored: Counter[str] = Counter()
         self._unsent = 0
         self._is_flooded = False
+
+    def has(self, address: str) -> bool:
+        """Return whether a projector has answered from this address."""
+        return address in self._by_address
 
     def is_complete(self, networks: NamedNetworks) -> bool:
         """Return whether there is nothing to wait for: so much arrived that the search ends, or all that were asked answered."""
@@ -180,7 +187,14 @@ async def _open(answers: _Answers) -> asyncio.DatagramTransport:
     return transport
 
 
-async def _ask(transport: asyncio.DatagramTransport, receivers: Sequence[str]) -> None:
+async def _ask(transport: asyncio.DatagramTransport, receivers: Sequence[str], answers: _Answers) -> None:
+    """Ask everyone, and after a while those again that have not answered; a broadcast goes to all of its network again."""
+    await _ask_in_bursts(transport, receivers)
+    await asyncio.sleep(AGAIN_SECONDS)
+    await _ask_in_bursts(transport, [one for one in receivers if not answers.has(one)])
+
+
+async def _ask_in_bursts(transport: asyncio.DatagramTransport, receivers: Sequence[str]) -> None:
     for begin in range(0, len(receivers), BURST):
         if begin:
             await asyncio.sleep(BURST_PAUSE_SECONDS)

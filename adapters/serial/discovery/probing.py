@@ -90,6 +90,13 @@ class ProbeResult:
     evidence: Mapping[str, str] = field(default_factory=dict)
     """Request or listening step -> received bytes, in hexadecimal digits and as text."""
 
+    def without_line(self) -> ProbeResult:
+        """Return what is left where no line settings count: by plain TCP, they say nothing about the device."""
+        if self.line is None:
+            return self
+        evidence = {asked.removesuffix(f" at {self.line}"): told for asked, told in self.evidence.items()}
+        return replace(self, line=None, evidence=evidence)
+
 
 ProbeSteps: TypeAlias = Generator[ProbeStep, bytes, ProbeResult]
 AnswerSteps: TypeAlias = Generator[ProbeStep, bytes, QueryAnswer | None]

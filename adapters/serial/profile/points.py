@@ -47,7 +47,9 @@ class Point(ProfileTable, MetricTexts):
     not_available: frozenset[int | float | str] = Field(default=frozenset(), description="values that mean: not available")
     urgent: bool = False
     dead_band: float | None = Field(default=None, gt=0, description="a change of at least this size is sent at once")
-    reduce: Reduce = Reduce.LAST
+    reduce: Reduce = Field(
+        default=Reduce.LAST, description="which of the values within a telemetry interval is sent, or their mean"
+    )
     is_event: bool = Field(default=False, description="true: an event, sent each time it occurs, also with the same value")
 
     _metrics: dict[str | None, Metric] = PrivateAttr(default_factory=dict)

@@ -138,6 +138,18 @@ async def test_many_single_addresses_are_asked_in_bursts(port, monkeypatch):
     assert sorted(one.host for one in found) == addresses
 
 
+async def test_a_projector_is_asked_again_where_its_first_answer_was_lost(port, monkeypatch):
+    class Lossy(SearchedProjector):
+        def datagram_received(self, data, sender):
+            super().datagram_received(data, sender) if self.received else self.received.append(data)
+
+    monkeypatch.setattr(pjlink_search, "AGAIN_SECONDS", 0.05)
+    prompt, lossy = SearchedProjector("127.0.0.2", port=port), Lossy("127.0.0.3", port=port)
+    found, _ = await searched([prompt, lossy], networks("127.0.0.2", "127.0.0.3"))
+    assert sorted(one.host for one in found) == ["127.0.0.2", "127.0.0.3"]
+    assert (len(prompt.received), len(lossy.received)) == (1, 2)
+
+
 async def test_a_cancelled_search_leaves_no_socket_and_no_task(port):
     """The loop warns about both; a warning is an error in this suite."""
     before = asyncio.all_tasks()
