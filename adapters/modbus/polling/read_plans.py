@@ -129,7 +129,7 @@ class ReadPlans:
         return TransactionCost(turnaround_seconds=turnaround)
 
     def planned(self, child: ChildDevice, profile: Profile) -> list[PlannedRead]:
-        """Return the planned reads of each poll group of this child."""
+        """Return the planned reads of each poll group of this child that has something to read."""
         unit = self._units.of(int(child.address))
         if profile.is_sunspec and not unit.models:  # not identified yet: plan with the models that it has at least
             unit = KnownUnit(unit.turnaround, models=profile.least_layout, pause_seconds=unit.pause_seconds)
@@ -138,7 +138,8 @@ class ReadPlans:
             blocks, at_once = self._planned_blocks(profile, frozenset({group}), unit, exclusions)
             whole = [*(block.read for block in blocks), *{read for block in blocks for read in block.factors}]
             reads = [part for read in whole for part in _parts(read, at_once)]
-            planned.append(_planned(child, group, every, sum(map(cost.seconds, reads)), len(reads)))
+            if reads:  # none where the device lacks the models of all points of the group
+                planned.append(_planned(child, group, every, sum(map(cost.seconds, reads)), len(reads)))
         return planned
 
     def remarks(self, child: ChildDevice, profile: Profile | None = None, timeout_seconds: float = inf) -> list[str]:
