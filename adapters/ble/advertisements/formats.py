@@ -9,8 +9,9 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from functools import partial
-from math import isfinite
+from fractions import Fraction
+from functools import lru_cache, partial
+from math import isfinite, lcm
 from typing import Literal
 
 from adapters.ble.advertisements import special_formats
@@ -87,9 +88,7 @@ MEDFLOATS: Mapping[Format, MedFloat] = {Format.MEDFLOAT16: special_formats.SFLOA
 NUMBERS = frozenset({*INTEGERS, *FLOATS, *MEDFLOATS})
 
 DIGITS = 15
-"""The significant digits of a product: further ones are errors of binary fractions. With an offset, `DIGITS_OF_A_SUM`."""
-
-DIGITS_OF_A_SUM = 12
+"""The significant digits of a scaled number of a binary format: further ones are errors of binary fractions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,13 +223,23 @@ def raw_limits(number: Format) -> tuple[int, int]:
 
 
 def scaled(raw: float, scale: float, offset: float) -> float:
-    """Return raw x scale + offset; 3 times a tenth is exactly 0.3, without errors of binary fractions."""
+    """Return raw x scale + offset, calculated exactly and rounded once: 3 times a tenth is 0.3, and 149 x 0.00512 is 0.76288."""
     if scale == 1 and offset == 0:
         return raw
+    times, more, among = _steps(scale, offset)
+    if not isinstance(raw, int):
+        return float(f"{(raw * times + more) / among:.{DIGITS}g}")
+    steps = raw * times + more
+    return steps if among == 1 and offset == 0 else steps / among
+
+
+@lru_cache(maxsize=1024)
+def _steps(scale: float, offset: float) -> tuple[int, int, int]:
+    """Return whole numbers with which raw x scale + offset is (raw x first + second) / third, as the decimal texts say it."""
     parts = divisor(scale)
-    factor = int(scale) if float(scale).is_integer() else scale
-    value = (raw / parts if parts else raw * factor) + (offset or 0)
-    return value if isinstance(value, int) else float(f"{value:.{DIGITS_OF_A_SUM if offset else DIGITS}g}")
+    step, start = Fraction(1, parts) if parts else Fraction(str(scale)), Fraction(str(offset))
+    among = lcm(step.denominator, start.denominator)
+    return int(step * among), int(start * among), among
 
 
 def _raw(encoding: Encoding, part: bytes) -> Value:

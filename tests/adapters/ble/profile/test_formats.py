@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import math
 import struct
+from fractions import Fraction
 
 import pytest
 from bumble.profiles.heart_rate_service import HeartRateService
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.ble.advertisements.formats import FLOATS, INTEGERS, MEDFLOATS, NUMBERS, Encoding, Format, decode, encode, size_of
+from adapters.ble.advertisements.formats import (
+    FLOATS,
+    INTEGERS,
+    MEDFLOATS,
+    NUMBERS,
+    Encoding,
+    Format,
+    decode,
+    encode,
+    scaled,
+    size_of,
+)
 from adapters.ble.advertisements.special_formats import FLOAT, SFLOAT, NotInPayload, PayloadTooShort
 
 
@@ -261,3 +273,21 @@ def test_a_text_of_a_device_holds_nothing_that_cannot_be_shown():
     raw = "1.0\x1b[2J\n\u202ebeta".encode()
     assert decode(Encoding(format=Format.UTF8), raw) == "1.0[2Jbeta"
     assert decode(Encoding(format=Format.UTF8), b"\n\r") is None
+
+
+@given(
+    raw=st.integers(-(2**63), 2**64),
+    scale=st.decimals("0.00001", "1000", places=8).filter(bool),
+    offset=st.decimals("-500", "500", places=4),
+)
+def test_a_whole_number_is_scaled_as_its_decimal_numbers_say(raw, scale, offset):
+    exact = raw * Fraction(scale) + Fraction(offset)
+    assert float(scaled(raw, float(scale), float(offset))) == float(exact)
+
+
+@pytest.mark.parametrize(
+    ("raw", "scale", "offset", "value"),
+    [(149, 0.00512, 0, 0.76288), (27314, 0.01, -273.15, -0.01), (3997313922942369144, 0.001, 0, 3997313922942369.144)],
+)
+def test_scaling_adds_no_digits_and_takes_none(raw, scale, offset, value):
+    assert scaled(raw, scale, offset) == value
