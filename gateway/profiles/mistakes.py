@@ -184,8 +184,8 @@ def _told(details: Iterable[ErrorDetails], grammar: type[BaseModel], content: Ma
     for place, alike in groupby(ordered, key=lambda one: one["loc"]):
         here = list(alike)
         is_deeper = any(len(other) > len(place) and other[: len(place)] == place for other in places)
-        if is_deeper:  # it was tried as another type, too
-            here = [one for one in here if not _TYPES.search(one["type"])]
+        if is_deeper:  # it was tried as another type, too; and a list is too short without what is wrong in it
+            here = [one for one in here if not _TYPES.search(one["type"]) and one["type"] != "too_short"]
         if here:
             yield from _mistakes_at(place, here, grammar, content)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from adapters.ble.advertisements.advertiser_files import ADVERTISER_FILES as ADVERTISER
 from adapters.ble.profile.library import PROFILE_FILES as BLE
 from adapters.modbus.profile.library import PROFILE_FILES as MODBUS
 from adapters.serial.profile.library import PROFILE_FILES as SERIAL
@@ -127,6 +128,28 @@ read_back = "input"
 """
 )
 
+ADVERTISER_TEXT = """\
+name = "probe"
+title = "Thermometers made up for a test"
+family = "climate-sensor"
+
+[source]
+document = "made up for a test"
+section = "all"
+checked_against = ["a capture"]
+
+[[match]]
+company = [0x0999]
+
+[[layouts]]
+model = "Probe 1"
+company = 0x0999
+lengths = [2, 3]
+values = [
+    { metric = "temperature", at = 0, format = "sint16", scale = 0.01, unit = "°C" },
+]
+"""
+
 POINT_AGAIN = '[[points]]\nmetric = "temperature"\nservice = "ffa0"\ncharacteristic = "ffa9"\n\n'
 QUERY_AGAIN = '[[queries]]\nname = "who"\nask = "WHO?"\nanswer = "{model}"\n\n'
 
@@ -209,6 +232,27 @@ PLANTED: list[tuple[ProfileFiles[Any], str, str, str, str]] = [
             ],
         ),
         (
+            ADVERTISER,
+            ADVERTISER_TEXT,
+            [
+                ('family = "climate-sensor"\n', "", "family: is missing"),
+                ('family = "climate-sensor"', 'familly = "climate-sensor"', "familly: no such key. Did you mean 'family'?"),
+                ('section = "all"', 'sections = "all"', "source.sections: no such key. Did you mean 'section'?"),
+                ("company = [0x0999]", "company = [0x10999]", "match.0.company.0: has to be at most 65535"),
+                ("company = [0x0999]", "compny = [0x0999]", "match.0.compny: no such key. Did you mean 'company'?"),
+                ("company = [0x0999]", 'company = [0x0999]\nstarts_with = "0x"', "'0x' is not a sequence of bytes"),
+                ("company = [0x0999]", "", "a match without a condition would match every device"),
+                ('family = "climate-sensor"', 'family = "x"\nprotocol = "("', "protocol: '(' is not a regular expression"),
+                ('format = "sint16"', 'format = "int16"', "Did you mean 'sint16'?"),
+                ('unit = "°C"', 'units = "°C"', "value `temperature`.units: no such key. Did you mean 'unit'?"),
+                ("scale = 0.01", 'scale = "0,01"', "value `temperature`.scale: has to be a number (it says '0,01')"),
+                ("lengths = [2, 3]", "", "a layout without a `sequence` has `lengths`"),
+                ("lengths = [2, 3]", 'lengths = [2]\nservice_data = "2a6e"', "either `service_data` or `company`"),
+                ('name = "probe"', 'name = "prob"', "it is called 'prob' inside; name and file must agree"),
+                ("[[match]]", "[[match]", "is not TOML"),
+            ],
+        ),
+        (
             SERIAL,
             SERIAL_TEXT,
             [
@@ -251,7 +295,9 @@ def line_of_change(before: str, after: str) -> int:
     return next((at for at, (one, other) in enumerate(pairs, 1) if one != other), len(after.splitlines()))
 
 
-@pytest.mark.parametrize(("files", "text"), [(MODBUS, MODBUS_TEXT), (BLE, BLE_TEXT), (SERIAL, SERIAL_TEXT)])
+@pytest.mark.parametrize(
+    ("files", "text"), [(MODBUS, MODBUS_TEXT), (BLE, BLE_TEXT), (SERIAL, SERIAL_TEXT), (ADVERTISER, ADVERTISER_TEXT)]
+)
 def test_the_text_without_mistakes_is_a_profile(files, text):
     assert problems(files, text) == []
 
@@ -298,6 +344,17 @@ def test_one_mistake_is_told_once_with_its_line_and_without_the_words_of_a_libra
                 ('metric = "humidity"', 'metric = "temperature"', "point `temperature` is there twice"),
                 ("between = [0, 100]", "between = [100, 0]", "`between` is [lowest, highest]"),
                 ('payload = "01 {level}"', 'payload = "01"', "the payload has to contain each"),
+            ],
+        ),
+        (
+            ADVERTISER,
+            ADVERTISER_TEXT,
+            [
+                ('family = "climate-sensor"\n', 'colour = "red"\n', "colour: no such key"),
+                ('section = "all"\n', "", "source.section: is missing"),
+                ("company = [0x0999]", "company = [0x10999]", "match.0.company.0: has to be at most 65535"),
+                ("lengths = [2, 3]\n", "", "a layout without a `sequence` has `lengths`"),
+                ('unit = "°C"', 'unit = "°C", true = [1]', "`true` makes the value yes or no"),
             ],
         ),
         (

@@ -213,6 +213,6 @@ PARSERS = (
         name="profiles: advertisers",
         inputs=cached(lambda: _profile_texts(advertiser_files.BUILT_IN)),
         parse=lambda text: advertiser_files.parse(text, Path("ruuvi.toml")),
-        errors=(advertiser_files.AdvertiserError,),
+        errors=(ProfileError,),
     ),
 )

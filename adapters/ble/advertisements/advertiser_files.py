@@ -8,26 +8,19 @@ a device is received, one of the gateway's own, or the layouts that the file its
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Self, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
+from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.layouts import Layout
+from adapters.ble.advertisements.toml_types import Bytes, Uuid
+from gateway.adapter import ProfileFiles, table_check
 
 BUILT_IN = Path(__file__).parents[1] / "advertisers"
 """The folder of the files that come with the gateway."""
-
-Uuid: TypeAlias = Annotated[str, AfterValidator(full_uuid)]
-"""A uuid of 4, 8 or 32 digits; stored in its full form."""
-
-HexBytes: TypeAlias = Annotated[
-    bytes, BeforeValidator(lambda digits: bytes.fromhex(digits) if isinstance(digits, str) else digits)
-]
-"""Bytes, written as hexadecimal digits."""
 
 
 def _regex(pattern: object) -> re.Pattern[str]:
@@ -41,10 +34,6 @@ def _regex(pattern: object) -> re.Pattern[str]:
 
 Pattern: TypeAlias = Annotated[re.Pattern[str], BeforeValidator(_regex)]
 """A regular expression that has to match a whole text."""
-
-
-class AdvertiserError(ValueError):
-    """An advertiser file cannot be used; the text contains the file, the key and the fix."""
 
 
 class _FrozenTable(BaseModel):
@@ -70,7 +59,7 @@ class AdvertisementMatch(_FrozenTable):
     company: tuple[Annotated[int, Field(ge=0, le=0xFFFF)], ...] = Field(
         default=(), description="its manufacturer data has one of these company ids"
     )
-    starts_with: HexBytes = Field(default=b"", description="the first bytes of that manufacturer data, in hexadecimal digits")
+    starts_with: Bytes = Field(default=b"", description="the first bytes of that manufacturer data, in hexadecimal digits")
     length: int | None = Field(default=None, ge=0, le=255, description="the number of bytes of some manufacturer data")
     service_data: Uuid | None = Field(default=None, description="it contains data of this service")
     service: Uuid | None = Field(default=None, description="it contains this service")
@@ -79,13 +68,12 @@ class AdvertisementMatch(_FrozenTable):
         default=False, description="captures show that such a device sends the usual flags: a passive scan receives it by these"
     )
 
-    @model_validator(mode="after")
-    def _has_a_condition(self) -> Self:
+    @table_check
+    def _has_a_condition(self) -> Iterator[str]:
         if not (self.company or self.service_data or self.service or self.name or self.length is not None):
-            raise ValueError("a match without a condition would match every device")
+            yield "a match without a condition would match every device"
         if self.starts_with and not self.company:
-            raise ValueError("`starts_with` needs a `company`, whose data it describes")
-        return self
+            yield "`starts_with` needs a `company`, whose data it describes"
 
     def fits(self, advertisement: Advertisement) -> bool:
         """Return whether this advertisement may be of such a device."""
@@ -156,17 +144,15 @@ class Advertiser(_FrozenTable):
     source: AdvertiserSource
     match: tuple[AdvertisementMatch, ...] = Field(min_length=1)
 
-    @model_validator(mode="after")
-    def _has_model_placeholder(self) -> Self:
+    @table_check
+    def _has_model_placeholder(self) -> Iterator[str]:
         if "{model}" not in self.model:
-            raise ValueError("`model` has to contain {model}, which the parser's model replaces")
-        return self
+            yield "`model` has to contain {model}, which the parser's model replaces"
 
-    @model_validator(mode="after")
-    def _has_a_parser_or_layouts(self) -> Self:
+    @table_check
+    def _has_a_parser_or_layouts(self) -> Iterator[str]:
         if (self.module is None) != (self.parser is None) or (self.module is None) != bool(self.layouts):
-            raise ValueError("an advertiser has either `module` and `parser`, or [[layouts]]")
-        return self
+            yield "an advertiser has either `module` and `parser`, or [[layouts]]"
 
     @property
     def is_generic(self) -> bool:
@@ -182,37 +168,19 @@ def parse(text: str, file: Path) -> Advertiser:
     """Return the advertiser that this text describes.
 
     Raises:
-        AdvertiserError: the text is not TOML or does not describe an advertiser; the error names `file`.
+        ProfileError: the text is not TOML or does not describe an advertiser; the error tells all mistakes, with their lines.
     """
-    try:
-        content = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also for numbers of thousands of digits and for endless nesting
-        raise AdvertiserError(f"{file}: {error}") from error
-    try:
-        advertiser = Advertiser.model_validate(content)
-    except ValidationError as error:
-        raise AdvertiserError(
-            "\n".join(f"{file}: {_message(problem['loc'], problem['msg'])}" for problem in error.errors())
-        ) from error
-    if advertiser.name != file.stem:
-        raise AdvertiserError(f"{file}: its `name` is {advertiser.name!r}: name and file have to agree")
-    return advertiser
+    return ADVERTISER_FILES.parse(text, file)
 
 
 def load(folders: Iterable[Path] = (BUILT_IN,)) -> list[Advertiser]:
     """Return all advertisers of these folders; an advertiser of a later folder replaces an earlier one of the same name.
 
     Raises:
-        AdvertiserError: a folder is missing, or a file in it cannot be used.
+        ProfileError: a folder is missing, or files in it cannot be used.
     """
-    found: dict[str, Advertiser] = {}
-    for folder in folders:
-        if not folder.is_dir():
-            raise AdvertiserError(f"{folder}: the folder is missing")
-        for file in sorted(folder.glob("*.toml")):
-            found[file.stem] = parse(file.read_text(encoding="utf-8"), file)
-    return list(found.values())
+    return list(ADVERTISER_FILES.load(folders).values())
 
 
-def _message(where: Iterable[int | str], message: str) -> str:
-    return ": ".join(filter(None, [".".join(map(str, where)), message.removeprefix("Value error, ")]))
+ADVERTISER_FILES: Final[ProfileFiles[Advertiser]] = ProfileFiles(Advertiser)
+"""Reads the files of a folder; those that come with the gateway are in `BUILT_IN`."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Literal, Self, TypeAlias
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr
 
 from adapters.ble.advertisements.advertisement import Advertisement
 from adapters.ble.advertisements.formats import INTEGERS, Encoding, Format, decode, size_of
@@ -13,7 +13,7 @@ from adapters.ble.advertisements.metrics import Measured, event, measured, state
 from adapters.ble.advertisements.special_formats import first_bytes
 from adapters.ble.advertisements.toml_types import FrozenTable, Services
 from adapters.ble.advertisements.value_layout import ValueLayout
-from gateway.adapter import Value
+from gateway.adapter import Value, table_check
 
 Company: TypeAlias = Annotated[int, Field(ge=0, le=0xFFFF)]
 """A company id that the Bluetooth SIG has assigned."""
@@ -83,22 +83,20 @@ class LayoutValue(ValueLayout):
         """Create its encoding once."""
         self._encoding = self.encoding
 
-    @model_validator(mode="after")
-    def _is_yes_or_no_or_a_number(self) -> Self:
+    @table_check
+    def _is_yes_or_no_or_a_number(self) -> Iterator[str]:
         if self.true and (self.values or self.unit):
-            raise ValueError("`true` makes the value yes or no: it has neither `values` nor a `unit`")
+            yield "`true` makes the value yes or no: it has neither `values` nor a `unit`"
         if self.event and (self.true or self.unit or not self.values):
-            raise ValueError("an `event` has `values`, the names of what happens, and neither `true` nor a `unit`")
+            yield "an `event` has `values`, the names of what happens, and neither `true` nor a `unit`"
         is_number = self.format in INTEGERS and not (self.values or self.true or self._is_one_bit)
         if (self.multiplied_by or self.divided_by) and not is_number:
-            raise ValueError("`multiplied_by` and `divided_by` are for whole numbers")
-        return self
+            yield "`multiplied_by` and `divided_by` are for whole numbers"
 
-    @model_validator(mode="after")
-    def _is_in_one_place(self) -> Self:
+    @table_check
+    def _is_in_one_place(self) -> Iterator[str]:
         if self.company is not None and self.service_data is not None:
-            raise ValueError("a value is in the data of a `company` or of a service (`service_data`), not of both")
-        return self
+            yield "a value is in the data of a `company` or of a service (`service_data`), not of both"
 
     def payload(self, layout_payload: bytes, advertisement: Advertisement) -> bytes | None:
         """Return the data that contains the value, if the advertisement has it: not every one has that of other services."""

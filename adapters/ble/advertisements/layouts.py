@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from adapters.ble.advertisements.advertisement import Advertisement, address_bytes
 from adapters.ble.advertisements.formats import decode
@@ -17,6 +17,7 @@ from adapters.ble.advertisements.signatures import SignatureCheck
 from adapters.ble.advertisements.special_formats import NotInPayload
 from adapters.ble.advertisements.toml_types import Bytes, FrozenTable, Services
 from adapters.ble.advertisements.value_layout import ValueLayout
+from gateway.adapter import table_check
 
 WRONG_KEY = "the right bind key: the configured one does not fit"
 
@@ -53,17 +54,16 @@ class Layout(FrozenTable):
     values: tuple[LayoutValue, ...] = ()
     sequence: Sequence | None = Field(default=None, description="fields whose places depend on those before them")
 
-    @model_validator(mode="after")
-    def _has_one_source(self) -> Self:
+    @table_check
+    def _has_one_source(self) -> Iterator[str]:
         if (self.service_data is None) == (not self.company):
-            raise ValueError("a layout has either `service_data` or `company`, where its values are")
+            yield "a layout has either `service_data` or `company`, where its values are"
         if not self.values and self.sequence is None:
-            raise ValueError("a layout has `values`, a `sequence` of fields, or both")
+            yield "a layout has `values`, a `sequence` of fields, or both"
         if self.signature is not None and len(self.company) != 1:
-            raise ValueError("a `signature` is one of manufacturer data: the layout has a `company`")
+            yield "a `signature` is one of manufacturer data: the layout has a `company`"
         if not self.lengths and self.sequence is None:
-            raise ValueError("a layout without a `sequence` has `lengths`, the possible numbers of bytes")
-        return self
+            yield "a layout without a `sequence` has `lengths`, the possible numbers of bytes"
 
     def payload(self, advertisement: Advertisement) -> bytes | None:
         """Return the data with the values, if the advertisement is one of this model."""

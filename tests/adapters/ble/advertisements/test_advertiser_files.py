@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
-from adapters.ble.advertisements.advertiser_files import BUILT_IN, AdvertisementMatch, AdvertiserError, load, parse
+from adapters.ble.advertisements.advertiser_files import BUILT_IN, AdvertisementMatch, load, parse
+from gateway.adapter import ProfileError
 
 WHOLE = """
 name = "acme"
@@ -29,23 +30,23 @@ company = [0x1234]
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ('family = "climate-sensor"', "", "family: Field required"),
+        ('family = "climate-sensor"', "", "family: is missing"),
         ("company = [0x1234]", "", "match.0: a match without a condition"),
         ("company = [0x1234]", 'name = "a"\nstarts_with = "00"', "needs a `company`"),
         ("company = [0x1234]", 'service = "fcd"', "not a uuid"),
         ("company = [0x1234]", 'company = [1]\nstarts_with = "0x"', "match.0.starts_with"),
         ('family = "climate-sensor"', 'family = "x"\nmodel = "always"', "{model}"),
         ('family = "climate-sensor"', 'family = "x"\nprotocol = "("', "not a regular expression"),
-        ('family = "climate-sensor"', 'family = "x"\ncolour = "red"', "colour: Extra inputs"),
-        ('name = "acme"', 'name = "other"', "name and file have to agree"),
-        ('name = "acme"', "name = ", "Invalid value"),
+        ('family = "climate-sensor"', 'family = "x"\ncolour = "red"', "colour: no such key"),
+        ('name = "acme"', 'name = "other"', "name and file must agree"),
+        ('name = "acme"', "name = ", "is no value"),
     ],
 )
 def test_an_error_in_a_file_is_reported_with_its_place(before, after, message):
-    with pytest.raises(AdvertiserError) as error:
+    with pytest.raises(ProfileError) as error:
         parse(WHOLE.replace(before, after), Path("acme.toml"))
     assert message in str(error.value)
-    assert str(error.value).startswith("acme.toml: ")
+    assert str(error.value).startswith("acme.toml:")
 
 
 def test_adding_a_file_adds_a_parser(tmp_path):
@@ -54,7 +55,7 @@ def test_adding_a_file_adds_a_parser(tmp_path):
     names = {advertiser.name: advertiser for advertiser in load([BUILT_IN, tmp_path])}
     assert names["acme"].family == "climate-sensor"
     assert names["ruuvi"].module == "acme_ble"
-    with pytest.raises(AdvertiserError, match="the folder is missing"):
+    with pytest.raises(ProfileError, match="there is no such folder"):
         load([tmp_path / "nowhere"])
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement, full_uuid
-from adapters.ble.advertisements.advertiser_files import AdvertiserError, load, parse
+from adapters.ble.advertisements.advertiser_files import load, parse
 from adapters.ble.advertisements.layouts import LayoutParser
 from adapters.ble.advertisements.parser import MalformedAdvertisement
+from gateway.adapter import ProfileError
 
 HEAD = """
 name = "acme"
@@ -97,7 +98,7 @@ def test_a_layout_that_ends_before_its_values_is_a_malformed_advertisement():
     ],
 )
 def test_a_layout_that_cannot_work_is_refused_with_its_fix(text, message):
-    with pytest.raises(AdvertiserError, match=message):
+    with pytest.raises(ProfileError, match=message):
         acme(text)
 
 

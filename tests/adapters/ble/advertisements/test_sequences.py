@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from adapters.ble.advertisements.advertisement import Advertisement
-from adapters.ble.advertisements.advertiser_files import AdvertiserError, parse
+from adapters.ble.advertisements.advertiser_files import parse
 from adapters.ble.advertisements.layouts import LayoutParser
 from adapters.ble.advertisements.parser import MalformedAdvertisement
+from gateway.adapter import ProfileError
 
 HEAD = """
 name = "acme"
@@ -114,5 +115,5 @@ def test_a_field_that_is_cut_costs_the_whole_advertisement(fields, sent):
     ],
 )
 def test_a_sequence_that_cannot_work_is_refused_with_its_fix(fields, message):
-    with pytest.raises(AdvertiserError, match=message):
+    with pytest.raises(ProfileError, match=message):
         parse(HEAD + fields, Path("acme.toml"))
