@@ -61,9 +61,9 @@ def new_profile(
 
     The first line of the table names its columns. Modbus: address, name, and maybe type, unit, scale, table, length. Serial: ask,
     answer, name, and maybe field, unit, scale, values. Bluetooth (ble): service, characteristic, name, and maybe format, at,
-    length, scale, unit, notify. Rows that are no points are told with their lines, and left out. The case folder of a Modbus or
-    Bluetooth profile, cases/NAME/first, has made values with which `xyte-gateway profile test` passes; replace them by those of a
-    device. Beside the profile stands its grammar for editors, as JSON Schema.
+    length, scale, unit, notify. Rows that are no points are told with their lines, and left out. The case folder,
+    cases/NAME/first, has made values with which `xyte-gateway profile test` passes; replace them by those of a device. Beside the
+    profile stands its grammar for editors, as JSON Schema.
     Exit code 1 if a row was left out, 2 if nothing was written.
     """
     with errors_shown(as_json=as_json):
@@ -180,7 +180,7 @@ def _tell(files: NewFiles, made: NewProfile, *, has_case: bool, as_json: bool) -
         out.print(f"{files.case}: a case: put the words of a device in place of the made ones", markup=False, soft_wrap=True)
     out.print(f"{files.schema}: the keys of a profile, for editors", markup=False, soft_wrap=True)
     if not made.case:
-        out.print(f"There is no case folder: none is made for {files.adapter} profiles", markup=False, soft_wrap=True)
+        out.print("There is no case folder: its first answer could not be made up", markup=False, soft_wrap=True)
     for refused in made.refused:
         err.print(f"left out: {refused}", markup=False)
     if has_case:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 WRONG = """
 name = "mine"
@@ -137,7 +138,8 @@ async def test_serial_and_bluetooth_profiles_are_made_of_tables_of_their_own(typ
     code, _, err = await type_in("profile", "new", "serial", *facts, "--end", r"\r")
     assert (code, "--line" in err, (tmp_path / "acme-x3.toml").exists()) == (2, True, False)
     code, out, _ = await type_in("profile", "new", "serial", *facts, "--line", "9600 8N1", "--end", r"\r")
-    assert (code, "There is no case folder" in out, (tmp_path / "cases").exists()) == (0, True, False)
+    assert (code, "cases/acme-x3/first: a case" in out) == (0, True)
+    assert "1 of 1 cases passed" in (await type_in("profile", "test", "cases", "--profiles", "."))[1]
     assert (tmp_path / "serial.schema.json").exists()
     code, out, _ = await type_in("profile", "check", "acme-x3.toml")
     assert (code, "asks power" in out) == (0, True)
@@ -145,6 +147,7 @@ async def test_serial_and_bluetooth_profiles_are_made_of_tables_of_their_own(typ
     assert (code, "--line: a profile for ble has no use for it" in err) == (2, True)
     (tmp_path / "table.csv").write_text("service;characteristic;name\n180f;2a19;Battery\n", encoding="utf-8")
     (tmp_path / "acme-x3.toml").unlink()  # the profiles of one folder are of one adapter
+    shutil.rmtree(tmp_path / "cases")
     code, out, _ = await type_in("profile", "new", "ble", *facts, "--name", "acme-x4", "--json")
     made = json.loads(out)
     assert (code, made["points"], made["case"], made["schema"]) == (0, 1, "cases/acme-x4/first", "ble.schema.json")

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from pathlib import Path
 
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.tools.command_table import CommandRow, read_commands
+from adapters.serial.tools.new_case import new_case
 from gateway.adapter import NewProfile, ProfileFacts, in_order, scale_text, toml_text, with_points
 
 
 def new_profile(facts: ProfileFacts) -> NewProfile:
-    """Return the text of the profile, which loads as it is where the table has points. It has no case folder.
+    """Return the text of the profile, which loads as it is where the table has points, and its first case folder.
 
     Raises:
         ValueError: the table is none, or line or end mark are missing; the text says what to do.
@@ -41,7 +43,8 @@ def new_profile(facts: ProfileFacts) -> NewProfile:
         '# words = ["---"]',
     ]
     written = with_points(facts, head, rows, _queries, PROFILE_FILES)
-    return NewProfile(text=written.text, points=written.points, refused=in_order(refused, written.refused))
+    case = new_case(PROFILE_FILES.parse(written.text, Path(f"{facts.name}.toml"))) if written.points else {}
+    return NewProfile(text=written.text, points=written.points, refused=in_order(refused, written.refused), case=case)
 
 
 def template_text(text: str) -> str:

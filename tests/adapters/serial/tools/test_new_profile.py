@@ -10,9 +10,9 @@ from gateway.adapter import NotOffered, ProfileFacts, ProfileProblems
 
 
 def made_of(points, **known):
-    given = {"line": "19200 8E1", "end": r"\r\n", **known}
+    given = {"line": "19200 8E1", "end": r"\r\n", "maker": "Acme", **known}
     facts = ProfileFacts(
-        name="acme-x3", maker="Acme", title="Acme X3", family="power-supply", document="manual", edition="1", section="2",
+        name="acme-x3", title="Acme X3", family="power-supply", document="manual", edition="1", section="2",
         points=points, **given,
     )  # fmt: skip
     return SerialWorkbench().new_profile(facts)
@@ -31,7 +31,7 @@ def test_each_request_becomes_a_query_with_the_points_of_its_answer():
         "MEAS?;{voltage:f},{current:f};Current;A;/1000;\n"
         "'X'?;\\x02{x:d};X;;;\n"
     )
-    assert (made.points, made.refused, made.case) == (5, (), {})
+    assert (made.points, made.refused) == (5, ())
     profile = profile_of(made)
     assert (str(profile.line), profile.framing.end) == ("19200 8E1", (b"\r\n",))
     assert [(query.name, query.ask, len(query.points)) for query in profile.queries] == [
@@ -86,3 +86,35 @@ def test_what_the_table_does_not_say_is_required(known, why):
 def test_there_is_no_draft_of_a_serial_device():
     with pytest.raises(NotOffered, match="only a scan for Modbus devices writes drafts"):
         made_of("", draft="name = 'x'")
+
+
+def run_case_of(made, tmp_path):
+    (tmp_path / "acme-x3.toml").write_text(made.text, encoding="utf-8")
+    folder = tmp_path / "cases" / "acme-x3" / "first"
+    folder.mkdir(parents=True)
+    for name, text in made.case.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return SerialWorkbench().run_case(folder, [tmp_path])
+
+
+async def test_the_case_of_a_new_profile_passes(tmp_path):
+    made = made_of(
+        "ask;answer;name;values;scale\nPWR?;PWR={power:d};Power;0=off,1=on;\nMEAS?;{voltage:f},{current:f};Voltage;;0.1\n"
+        "MEAS?;{voltage:f},{current:f};Current;;\nHEX?;H{x:hex2};Hex;;\nMODE?;M={mode:s};Mode;eco=saving;\nNAME?;N={n:s};Name;;\n"
+        "RAW?;R={r:/[a-f]+/};Raw;;\n"
+    )
+    assert (made.points, made.refused) == (7, ())
+    result = await run_case_of(made, tmp_path)
+    assert result.differences == []
+    for reading in ('power = "off"', "voltage = 2.2", "current = 23", "hex = ", 'mode = "saving"', "name = "):
+        assert reading in made.case["expected.toml"]
+    assert "made by profile new" in made.case["device.toml"]
+
+
+async def test_an_answer_that_cannot_be_made_up_is_left_to_a_person(tmp_path):
+    columns, raw, power = "ask;answer;name\n", "RAW?;R={r:/[a-f]+/};Raw\n", "PWR?;PWR={power:d};Power\n"
+    assert made_of(columns + raw + power).case == {}
+    made = made_of(columns + power + raw, maker=None)
+    result = await run_case_of(made, tmp_path)
+    assert result.differences == []
+    assert "[readings]\npower = 21\n" in made.case["expected.toml"]
