@@ -209,7 +209,9 @@ def _show(checked: CheckedProfile) -> None:
             table.add_row(*map(escape, cells))
     out.print(table)
     load = sum(block.seconds / block.every_seconds for block in checked.blocks)
-    out.print(f"\n{len(checked.blocks)} blocks; they take {share_text(load)} of the time of the bus", soft_wrap=True)
+    count = len(checked.blocks)
+    takes = "1 block; it takes" if count == 1 else f"{count} blocks; they take"
+    out.print(f"\n{takes} {share_text(load)} of the time of the bus", soft_wrap=True)
 
 
 def _show_readings(checked: CheckedProfile, readings: list[Reading]) -> None:

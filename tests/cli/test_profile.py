@@ -153,3 +153,12 @@ async def test_serial_and_bluetooth_profiles_are_made_of_tables_of_their_own(typ
     assert (code, made["points"], made["case"], made["schema"]) == (0, 1, "cases/acme-x4/first", "ble.schema.json")
     assert (await type_in("profile", "check", "acme-x4.toml"))[0] == 0
     assert "1 of 1 cases passed" in (await type_in("profile", "test", "cases", "--profiles", "."))[1]
+
+
+async def test_the_only_block_of_a_profile_is_told_as_one(type_in, tmp_path):
+    source = '[source]\ndocument = "manual"\nedition = "1"\nsection = "2"\n'
+    point = '[[points]]\nmetric = "voltage"\ntable = "input"\naddress = 7\ntype = "uint16"\nunit = "V"\n'
+    (tmp_path / "mine.toml").write_text(f'name = "mine"\ntitle = "M"\nfamily = "power-meter"\n{source}{point}', encoding="utf-8")
+    code, out, _ = await type_in("profile", "check", "mine.toml")
+    assert code == 0
+    assert "\n1 block; it takes" in out

@@ -97,6 +97,7 @@ async def test_a_command_is_compared_by_its_frame_and_by_what_is_read_back(examp
         ("device", "unit = 1", "uint = 1", "device.toml:2: uint: no such key. Did you mean 'unit'?"),
         ("device", '"ff38 7fff"', '"ff38 7ff"', "'ff38 7ff' is no sequence of registers"),
         ("device", "0x0010 =", "0x10010 =", "'0x10010' is no address"),
+        ("device", "unit = 1", "unit = 1\nzeros = { holding = [0, 65536] }", "zeros.holding.1: has to be less than 65536"),
         ("expected", "[readings]", "[reading]", "reading: no such key. Did you mean 'readings'?"),
         ("expected", "family =", "kind =", "found.kind: no such key"),
     ],

@@ -50,6 +50,7 @@ def _bytes(text: str) -> bytes:
 
 
 Address = Annotated[str, AfterValidator(_address)]
+AddressNumber = Annotated[int, Field(ge=0, lt=ADDRESSES)]
 Registers = Annotated[dict[Address, Annotated[str, AfterValidator(_words)]], Field(default_factory=dict)]
 Bits = Annotated[dict[Address, Annotated[str, AfterValidator(_bits)]], Field(default_factory=dict)]
 
@@ -62,7 +63,9 @@ class DeviceFile(CaseDevice):
     input: Registers
     coil: Bits
     discrete: Bits
-    zeros: dict[Table, tuple[int, int]] = Field(default={}, description="[first, last] address that holds 0 by table")
+    zeros: dict[Table, tuple[AddressNumber, AddressNumber]] = Field(
+        default={}, description="[first, last] address that holds 0 by table"
+    )
     identification: dict[Literal["0", "1", "2", "3", "4", "5", "6"], str] = Field(
         default={}, description="objects of the device identification (function 43)"
     )
