@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from gateway.workbench import CaseDifference
 
 NOTHING = "nothing"
 """Stands where the case or the adapter has no such thing."""
+
+SAME_DIGITS = 1e-9
+"""Numbers that differ by less than this share of them are the same: a case has as many digits as a person writes down."""
 
 
 def case_differences(what: str, expected: Mapping[str, object], got: Mapping[str, object]) -> Iterator[CaseDifference]:
@@ -25,6 +29,9 @@ def case_differences(what: str, expected: Mapping[str, object], got: Mapping[str
 
 
 def _is_same(one: object, other: object) -> bool:
+    """Return whether two values are the same, apart from the last digits of a binary fraction that nobody writes down."""
+    if isinstance(one, float) and isinstance(other, float) and math.isfinite(one) and math.isfinite(other):
+        return math.isclose(one, other, rel_tol=SAME_DIGITS)
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
