@@ -250,7 +250,7 @@ def _sunspec_three_phase_inverter(start: int) -> list[Signal]:
     """Model 103 with scale factors as registers (SunSpec Information Model Reference, inverter models)."""
     scale_factors = {6: -2, 13: -1, 15: 0, 17: -2, 19: 0, 21: 0, 23: -1, 26: 0, 28: -2, 30: -1, 32: 0, 37: -1}
     not_implemented = {35: 0x8000, 36: 0x8000}
-    nothing_happened = dict.fromkeys(range(40, 52), 0)
+    nothing_happened = dict.fromkeys(range(42, 52), 0)
     measured: list[tuple[str, int, Encoding, Wave, float]] = [
         ("ac_current", 2, Encoding.UINT16, Sine(13.8, 1.5, 83), 0.01),
         ("ac_current_l1", 3, Encoding.UINT16, Sine(4.6, 0.5, 83), 0.01),
@@ -275,6 +275,7 @@ def _sunspec_three_phase_inverter(start: int) -> list[Signal]:
         ("heat_sink_temperature", 34, Encoding.INT16, Sine(53, 4, 113), 0.1),
         ("operating_state", 38, Encoding.UINT16, Constant(4), 1),
         ("operating_state_of_the_maker", 39, Encoding.UINT16, Constant(4), 1),
+        ("error_code", 40, Encoding.UINT32, Constant(0), 1),
     ]
     plain = {0: 103, 1: 50} | scale_factors | not_implemented | nothing_happened
     return [
