@@ -64,8 +64,8 @@ class FirstLook:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.network = NetworkSearch(adapters, named, answer_seconds=ANSWER_SECONDS)
         """The search of the hosts that a person has named."""
-        self.tables: dict[str, Mapping[str, Any]] = {}
-        """The `[[adapter]]` entries of the search: each adapter's own keys, by its type."""
+        self._own_tables: dict[str, Mapping[str, Any]] = {}
+        self._named_hosts: list[tuple[FoundHost, list[ScannedBus]]] = []
         self.buses: list[ScannedBus] = []
         self.began_at = loop_time()
         self.seconds: float | None = None
@@ -75,6 +75,18 @@ class FirstLook:
     def hosts(self) -> Sequence[str]:
         """The hosts and networks that a person has named to be searched."""
         return self._hosts
+
+    @property
+    def tables(self) -> Mapping[str, Mapping[str, Any]]:
+        """The `[[adapter]]` entries of what was found so far: each adapter's own keys, by its type.
+
+        A host that was found in a named network is in them as soon as it was reached or has a device, while it is still searched.
+        """
+        tables = dict(self._own_tables)
+        for one, buses in self._named_hosts:
+            if is_worth_an_entry(one, buses):
+                tables[one.adapter] = merged_entries(tables.get(one.adapter, {}), one.host.entry)
+        return tables
 
     @property
     def answering_hosts(self) -> frozenset[str]:
@@ -111,24 +123,19 @@ class FirstLook:
             return
         if table is None:
             return
-        self._add_entry(kind, table)
+        self._own_tables[kind] = table
         await search_entry(kind, table, self._adapters, add=self._add)
 
     async def _search_hosts(self, hosts: Sequence[FoundHost]) -> None:
         """Search the buses of hosts that were found; one that was never reached is shown, and not proposed."""
-        buses: dict[int, list[ScannedBus]] = {}
+        searched = [(one, list[ScannedBus]()) for one in hosts]
+        self._named_hosts += searched
 
         def add(index: int, bus: ScannedBus) -> None:
-            buses.setdefault(index, []).append(bus)
+            searched[index][1].append(bus)
             self._add(bus)
 
         await search_hosts(hosts, self._adapters, add=add)
-        for index, one in enumerate(hosts):
-            if is_worth_an_entry(one, buses.get(index, ())):
-                self._add_entry(one.adapter, one.host.entry)
-
-    def _add_entry(self, kind: str, table: Mapping[str, Any]) -> None:
-        self.tables[kind] = merged_entries(self.tables.get(kind, {}), table)
 
     def _add(self, scanned: ScannedBus) -> None:
         self.buses.append(scanned)
@@ -154,8 +161,8 @@ async def search_hosts(
 
 
 def is_worth_an_entry(one: FoundHost, buses: Sequence[ScannedBus]) -> bool:
-    """Return whether a host is proposed: it was reached, or one of its buses could be opened; an answer may be anybody's."""
-    return one.host.was_reached or any(bus.problem is None for bus in buses)
+    """Return whether a host is proposed: it was reached, has a device, or one of its buses could be opened to its end."""
+    return one.host.was_reached or any(bus.devices or (bus.is_done and bus.problem is None) for bus in buses)
 
 
 async def search_entry(

@@ -77,7 +77,10 @@ def results_of(*found, announced=(), **summaries):
         profile="pjlink",
         confidence=Confidence.CERTAIN,
     )
-    quiet, closed = ScannedBus("modbus", "10.0.0.2:502"), ScannedBus("serial", "tcp://10.0.0.4:4352", problem="it refuses")
+    quiet, closed = (
+        ScannedBus("modbus", "10.0.0.2:502", is_done=True),
+        ScannedBus("serial", "tcp://10.0.0.4:4352", problem="it refuses"),
+    )
     buses = [ScannedBus("serial", "tcp://10.0.0.1:4352", devices={"pjlink": projector}), quiet, closed]
     return search_module._Results(network, {index: [bus] for index, bus in enumerate(buses[: len(found)])})
 
@@ -114,7 +117,7 @@ def test_what_a_device_needs_is_shown_below_the_table(capsys):
     results = results_of(FoundHost("serial", hall, ()))
     devices = results.buses[0][0].devices
     devices["pjlink"] = dataclasses.replace(devices["pjlink"], needs="it needs a password: [b]")
-    search_module._show(results, parse_networks(["10.0.0.0/29"]))
+    search_module._show(results)
     assert "10.0.0.1 pjlink: it needs a password: [b]\n" in capsys.readouterr().err
 
 

@@ -127,7 +127,7 @@ def test_the_image_holds_what_runs_and_not_what_built_it(engine):
         sum(map(int, engine.docker("history", "--human=false", "--format", "{{.Size}}", image).split()))
         for image in ("xyte-gateway", "debian-with-python")
     )
-    assert ours - base < 100_000_000
+    assert ours - base < 125_000_000  # two libraries for ciphers, which parsers of advertisements bring, are 25 MB of it
 
 
 def test_the_image_has_the_bill_of_materials_of_what_is_installed_in_it(engine):

@@ -90,6 +90,22 @@ async def test_the_installed_adapters_look_without_a_configuration(monkeypatch):
         assert all(rule["probe"] is False for rule in look.tables.get("serial", {}).get("ports", []))
 
 
+async def test_a_named_host_is_proposed_while_it_is_still_searched(monkeypatch):
+    """A person who sees a device may write the configuration at once: its host has to be in it."""
+    monkeypatch.setattr(modbus_hosts, "CONNECT_SECONDS", 30)
+    monkeypatch.setattr(first_look, "ANSWER_SECONDS", 0.3)
+    async with ModbusTcpHost(tcp_units()[:1]) as host:  # each of its other units is waited for
+        look = FirstLook({"modbus": usable(installed())["modbus"]}, [f"127.0.0.1:{host.port}"])
+        searching = asyncio.create_task(look.run())
+        async with asyncio.timeout(60):
+            while not any(bus.devices for bus in look.buses):  # noqa: ASYNC110 - a search sets no event
+                await asyncio.sleep(0.02)
+        assert not look.buses[0].is_done
+        assert look.tables["modbus"]["hosts"] == [f"127.0.0.1:{host.port}"]
+        searching.cancel()
+        await asyncio.gather(searching, return_exceptions=True)
+
+
 async def looked_for(**networks):
     steps = [step async for step in look_for_hosts(NamedNetworks(**networks))]
     return [step for step in steps if isinstance(step, NetworkHost)], steps[-1]
