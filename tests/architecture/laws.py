@@ -81,6 +81,7 @@ IMPORTED_ONLY_BY: Mapping[str, tuple[str, ...]] = {
         "adapters/modbus/client/open_errors.py",  # the names of the errors of getaddrinfo
         "adapters/modbus/client/udp.py",  # the kind and family of an address
         "adapters/serial/port/port.py",
+        "adapters/serial/tools/doctor_checks.py",  # whether the name of a host can be looked up
         "gateway/cli/demo.py",
         "gateway/cloud/http.py",
         "gateway/doctor/*",

@@ -156,6 +156,8 @@ def test_each_point_of_the_shipped_profile_is_a_signal_of_its_unit(profile, make
     (unit,) = (unit for unit in make_units(clock) if unit.unit_id == unit_id)
     description = tomllib.loads((PROFILES / f"{profile}.toml").read_text(encoding="utf-8"))
     for point in description["points"]:
+        if 103 not in point.get("models", [103]):
+            continue  # a battery, which the simulated inverter lacks
         place = description.get("defaults", {}) | point
         start = place["address"] if "address" in place else 40069 + place["at"]
         unit.history.clear()
