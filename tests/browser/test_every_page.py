@@ -111,12 +111,19 @@ async def visited(tab, server_in, sign_in, axe, look_at_page, complaints_of):
     return open_page
 
 
+async def resized(tab, screen):
+    """Show the page on another screen; a chart is drawn anew a moment after that."""
+    await tab.set_viewport_size(screen)
+    fits = "() => [...document.querySelectorAll('.uplot')].every((one) => one.offsetWidth <= one.parentElement.clientWidth)"
+    await tab.wait_for_function(fits, timeout=60_000)
+
+
 @pytest.mark.parametrize("visit", VISITS, ids=lambda visit: visit.name)
 async def test_a_page_is_in_order(tab, visit, visited):
     complaints = await visited(visit)
     wrong = [f"on a phone: {one}" for one in await tab.evaluate("lookAtPage.lookedAt(null)")]
     await tab.emulate_media(color_scheme="light")
-    await tab.set_viewport_size(DESK)
+    await resized(tab, DESK)
     wrong += [f"at a desk: {one}" for one in await tab.evaluate("(rules) => lookAtPage.lookedAt(rules)", WHAT_A_SCREEN_CHANGES)]
     for _ in range(await tab.evaluate("lookAtPage.watchFocus()") + 2):
         await tab.keyboard.press("Tab")
@@ -132,7 +139,7 @@ async def test_a_german_page_is_in_order(tab, visit, visited):
     assert await tab.get_attribute("html", "lang") == "de"
     wrong = [f"at a desk: {one}" for one in await tab.evaluate("lookAtPage.lookedAt(null)")]
     await tab.emulate_media(color_scheme="light")
-    await tab.set_viewport_size(PHONE)
+    await resized(tab, PHONE)
     wrong += [f"on a phone: {one}" for one in await tab.evaluate("(rules) => lookAtPage.lookedAt(rules)", WHAT_A_SCREEN_CHANGES)]
     assert complaints == []
     assert wrong == [], "\n".join(wrong)
