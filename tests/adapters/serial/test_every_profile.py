@@ -42,6 +42,7 @@ class DeviceOfCase(SerialDevice):
         self._login: tuple[bytes, ...] = ()
         self._received = b""
         self._framed_login = framed_login_of(profile)
+        self._replies = [profile.framing.wrap(one.send) for one in profile.talk.replies]
         self._is_logged_in = False
 
     def connected(self) -> bytes:
@@ -54,6 +55,10 @@ class DeviceOfCase(SerialDevice):
         if not self._is_logged_in:
             self._is_logged_in = True
             return self._framed_login
+        for reply in self._replies:  # to a question of the device, which answers no reply
+            data = data.replace(reply, b"")
+        if not data:
+            return []
         self._received += data
         answer = self._answers.get(data, self._answers.get(self._received))
         if answer is not None:
