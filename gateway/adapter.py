@@ -100,7 +100,7 @@ from gateway.profiles.parameters import (
     settings_model,
 )
 from gateway.profiles.point_facts import PointFacts
-from gateway.profiles.point_tables import WrongTable, name_and_unit, scale_of, table_cells
+from gateway.profiles.point_tables import WrongTable, name_and_unit, scale_of, table_cells, table_rows
 from gateway.profiles.scaling import divisor, raw_number, shown_value
 from gateway.profiles.schema import file_schema
 from gateway.profiles.settings import ProfileSettings
@@ -245,6 +245,7 @@ __all__ = [
     "slug",
     "table_cells",
     "table_check",
+    "table_rows",
     "toml_text",
     "toml_value",
     "unknown_name",

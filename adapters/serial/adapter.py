@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from adapters.serial.bus_facts import facts_of
 from adapters.serial.device_search import DeviceSearch
 from adapters.serial.discovery.identity import BusLocation, format_address, parse_address
-from adapters.serial.discovery.network_look import ANNOUNCED_AS, look_for_devices
+from adapters.serial.discovery.network_discovery import ANNOUNCED_AS, look_for_devices
 from adapters.serial.discovery.remembered_port import RememberedPort
 from adapters.serial.framing.frames import Frame
 from adapters.serial.port.open_errors import lost

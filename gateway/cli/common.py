@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from gateway import strict_json
+from gateway.adapter import Found
 from gateway.config.file import file_exists
 from gateway.config.loading import environment_names_buses, load
 from gateway.config.mistakes import is_in_environment, problem_location
@@ -103,6 +104,12 @@ def errors_shown(*, as_json: bool) -> Iterator[None]:
 def problem_facts(error: SettingsError) -> list[dict[str, object]]:
     """Return every problem of a configuration for a program."""
     return problem_list(error.problems)
+
+
+def told_by_device(found: Found) -> dict[str, object]:
+    """Return for a program what a device that was found says of itself, and what it is taken for."""
+    names = ("name", "manufacturer", "model", "serial_number", "firmware_version", "profile", "family", "sub_model")
+    return {name: getattr(found, name) for name in names}
 
 
 def problem_list(problems: Iterable[SettingsProblem]) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ import typer
 
 from gateway.adapter import NewProfile, NotOffered, ProfileFacts, ProfileProblems, Workbench, slug, unknown_name
 from gateway.cli.common import EXIT_FAILED, EXIT_WRONG, AsJson, CommandFailed, err, errors_shown, out, print_json
-from gateway.cli.new_files import NewFiles
+from gateway.cli.new_profile_files import NewFiles
 from gateway.cli.profile_interview import answered, check_choice, chosen, is_terminal, pasted
 from gateway.field.plugins import installed, usable
 

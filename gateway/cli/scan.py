@@ -14,7 +14,18 @@ from rich.table import Table
 
 from gateway.adapter import Adapter, AdapterSettings, DeviceUnreachable, Draft, Found, LineSettings, NotOffered, Progress
 from gateway.cli.buses import Entry, With, adapter_bugs_reported, entries, present_buses
-from gateway.cli.common import EXIT_FAILED, AsJson, CommandFailed, ConfigFile, err, errors_shown, load_config, out, print_json
+from gateway.cli.common import (
+    EXIT_FAILED,
+    AsJson,
+    CommandFailed,
+    ConfigFile,
+    err,
+    errors_shown,
+    load_config,
+    out,
+    print_json,
+    told_by_device,
+)
 from gateway.cli.interrupts import EXIT_STOPPED, is_interrupted
 from gateway.cli.progress import progress_shown
 from gateway.config.settings import DEFAULT_FILE, Policy
@@ -206,14 +217,7 @@ def _facts(found: Found, entry: str, bus: str, policy: Policy, models: dict[str,
         "bus": bus,
         "address": found.address,
         "key": found.identity.key,
-        "name": found.name,
-        "manufacturer": found.manufacturer,
-        "model": found.model,
-        "serial_number": found.serial_number,
-        "firmware_version": found.firmware_version,
-        "profile": found.profile,
-        "family": found.family,
-        "sub_model": found.sub_model,
+        **told_by_device(found),
         "becomes": f"no child: {verdict.why}" if isinstance(verdict, Declined) else f"a child of model {verdict.model_id}",
         "confidence": found.confidence,
         "says": dict(found.says),

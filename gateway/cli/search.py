@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gateway.adapter import Announcement, Found, Progress
-from gateway.cli.common import EXIT_FAILED, EXIT_WRONG, AsJson, CommandFailed, err, errors_shown, out, print_json
+from gateway.cli.common import EXIT_FAILED, EXIT_WRONG, AsJson, CommandFailed, err, errors_shown, out, print_json, told_by_device
 from gateway.cli.interrupts import EXIT_STOPPED, is_interrupted
 from gateway.cli.progress import progress_shown
 from gateway.field.plugins import installed, usable
@@ -155,14 +155,7 @@ def _host_facts(results: _Results, index: int, one: FoundHost) -> dict[str, Any]
         "devices": [
             {
                 "address": found.address,
-                "name": found.name,
-                "manufacturer": found.manufacturer,
-                "model": found.model,
-                "serial_number": found.serial_number,
-                "firmware_version": found.firmware_version,
-                "profile": found.profile,
-                "family": found.family,
-                "sub_model": found.sub_model,
+                **told_by_device(found),
                 "confidence": found.confidence,
                 "needs": found.needs,
                 "evidence": dict(found.evidence),

@@ -95,7 +95,7 @@ class DeviceProfile(BaseModel):
 
     @property
     def point_facts(self) -> Iterable[PointFacts]:
-        """What a reviewer has to know of each point. An adapter overrides this."""
+        """The unit of each point, and whether its values can be negative or missing. An adapter overrides this."""
         return ()
 
     @property

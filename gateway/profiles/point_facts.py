@@ -1,4 +1,4 @@
-"""Say of a point of a profile what a reviewer has to know: its unit, and whether it can be negative or without a value. Pure."""
+"""Describe a point of a profile for a review: its unit, and whether it can be negative or without a value. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointFacts:
-    """What the profile says of the values of one point."""
+    """The unit of one point, and the kind of its values."""
 
     metric: str
     """The name of the metric."""

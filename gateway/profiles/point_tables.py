@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+RowT = TypeVar("RowT")
 
 
 class WrongTable(ValueError):
@@ -39,6 +42,24 @@ def table_cells(
     for cells in reader:
         if any(cell.strip() for cell in cells):
             yield first + 1 + reader.line_num, {places[at]: cell.strip() for at, cell in enumerate(cells) if at in places}
+
+
+def table_rows(
+    cells: Iterable[tuple[int, Mapping[str, str]]], parse: Callable[[int, Mapping[str, str], Sequence[RowT]], RowT]
+) -> tuple[list[RowT], list[str]]:
+    """Return the points of a table, and why other rows are none, each with its line.
+
+    Args:
+        cells: those of each row with its line, as `table_cells` yields them.
+        parse: returns the point of a row by its line, its cells and the points above it; raises `ValueError` where it is none.
+    """
+    rows, refused = list[RowT](), list[str]()
+    for line, row in cells:
+        try:
+            rows.append(parse(line, row, rows))
+        except ValueError as error:
+            refused.append(f"line {line}: {error}")
+    return rows, refused
 
 
 def _places(cells: Sequence[str], columns: Mapping[str, Collection[str]]) -> dict[int, str]:

@@ -19,7 +19,7 @@ ONE_DIRECTION = frozenset({"ev-charger", "pdu", "ups"})
 
 @dataclass(frozen=True, slots=True)
 class CaseReadings:
-    """What one case folder expects."""
+    """The readings that one case folder expects."""
 
     name: str
     """The name of the folder."""

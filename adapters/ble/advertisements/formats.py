@@ -150,7 +150,7 @@ class Encoding:
     starts_with: bytes = b""
     """The first bytes of payloads that contain this value; other payloads do not."""
     flags: Flags | None = None
-    """How the flags of the payload move this value; `None` where it is always at its place."""
+    """The flags of the payload that move this value; `None` where it is always at its place."""
 
 
 def decode(encoding: Encoding, payload: bytes) -> Value:

@@ -28,7 +28,7 @@ _Numbers: TypeAlias = Annotated[
 
 
 class Condition(FrozenTable):
-    """What some bits of a byte have to be."""
+    """A condition on some bits of a byte."""
 
     at: int = Field(default=0, ge=0, le=255, description="the offset of the byte")
     mask: int = Field(default=0xFF, ge=1, le=0xFF, description="its bits that are compared")

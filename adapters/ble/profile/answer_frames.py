@@ -83,11 +83,11 @@ class Answer:
     content: bytes
     """The answer from its first byte on, without its checksum."""
     refusal: str | None = None
-    """Why the device refuses; `None` for an answer."""
+    """The reason of the device for a refusal; `None` for an answer."""
 
 
 class AnswerRule(FrozenTable):
-    """What an answer looks like."""
+    """The form of an answer: its beginning, its length and its checksum."""
 
     starts_with: Bytes = Field(default=b"", description="its first bytes: `dd03`")
     length: int | LengthField | None = Field(
@@ -135,7 +135,7 @@ class AnswerAssembler:
         self._beginnings = rule.beginnings
         self._buffer = b""
         self.damaged = 0
-        """How many answers had a wrong checksum."""
+        """The number of answers with a wrong checksum."""
 
     def feed(self, notification: bytes) -> Answer | None:
         """Take a notification, and return the answer or the refusal that it completes; `None` while there is none."""

@@ -118,7 +118,7 @@ class Point(ValueLayout, MetricTexts):
 
     @property
     def facts(self) -> PointFacts:
-        """What a reviewer has to know of its values."""
+        """The unit of its values, and whether they can be negative or missing."""
         is_number = self.format in NUMBERS and not self.values and self.bits is None
         limits = self.valid or (raw_limits(self.format) if self.format in INTEGERS else None)
         return PointFacts(

@@ -39,7 +39,7 @@ class RequestRule(FrozenTable):
 
 
 class ConfirmRule(ValueLayout):
-    """What a device answers to a request that tells it apart from others with the same advertisement."""
+    """The answer to a request that tells a device apart from others with the same advertisement."""
 
     request: Name
     matches: str = Field(min_length=1, description="regular expression for the whole text or number in the answer")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from adapters.ble.advertisements.formats import TEXTS, Format
-from gateway.adapter import name_and_unit, scale_of, slug, table_cells
+from gateway.adapter import name_and_unit, scale_of, slug, table_cells, table_rows
 
 _HEADERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
@@ -63,17 +63,14 @@ def read_characteristics(text: str) -> tuple[list[CharacteristicRow], list[str]]
     Raises:
         WrongTable: the text is no table of characteristics.
     """
-    rows, refused = list[CharacteristicRow](), list[str]()
-    for line, cells in table_cells(text, _HEADERS, _REQUIRED):
-        try:
-            row = _row(line, cells)
-            if twice := next((other for other in rows if other.metric == row.metric), None):
-                raise ValueError(f"{row.metric} is in line {twice.line} already")  # noqa: TRY301 - one place tells all rows
-        except ValueError as error:
-            refused.append(f"line {line}: {error}")
-        else:
-            rows.append(row)
-    return rows, refused
+    return table_rows(table_cells(text, _HEADERS, _REQUIRED), _new_row)
+
+
+def _new_row(line: int, cells: Mapping[str, str], rows: Sequence[CharacteristicRow]) -> CharacteristicRow:
+    row = _row(line, cells)
+    if twice := next((other for other in rows if other.metric == row.metric), None):
+        raise ValueError(f"{row.metric} is in line {twice.line} already")
+    return row
 
 
 def _row(line: int, cells: Mapping[str, str]) -> CharacteristicRow:

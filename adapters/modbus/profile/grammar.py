@@ -154,7 +154,7 @@ class Point(ValueRule, MetricTexts):
         return ParameterKind.NUMBER if has_fractions else ParameterKind.WHOLE_NUMBER
 
     def facts(self, not_available: NotAvailable) -> PointFacts:
-        """Return what a reviewer has to know of its values.
+        """Return its unit, and whether its values can be negative or missing.
 
         Args:
             not_available: by type, the numbers of the maker that say "not available".

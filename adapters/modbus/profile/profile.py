@@ -245,7 +245,7 @@ class Profile(DeviceProfile):
 
     @property
     def point_facts(self) -> list[PointFacts]:
-        """What a reviewer has to know of each point."""
+        """The unit of each point, and whether its values can be negative or missing."""
         return [point.facts(self.not_available) for point in self.points]
 
     @property

@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 from adapters.modbus.client.pdu import ADDRESSES, Table
 from adapters.modbus.profile.points import NUMBER_FORMATS, ValueType, number_words
-from gateway.adapter import name_and_unit, scale_of, slug, table_cells
+from gateway.adapter import name_and_unit, scale_of, slug, table_cells, table_rows
 
 AddressNotation: TypeAlias = Literal["protocol", "one-based", "modicon"]
 """The ways to count addresses: from 0 as in the frame, from 1, or from 40001 and 30001 with the table in the first digit."""
@@ -103,17 +103,13 @@ def read_table(text: str, notation: AddressNotation = "protocol", table: Table =
     Raises:
         WrongTable: the text is no table of registers.
     """
-    rows: list[TableRow] = []
-    refused: list[str] = []
-    for line, cells in _cells(text):
-        try:
-            row = _row(line, cells, notation, table)
-            _check_apart(row, rows)
-        except ValueError as error:
-            refused.append(f"line {line}: {error}")
-        else:
-            rows.append(row)
-    return RegisterTable(rows, refused)
+
+    def new_row(line: int, cells: Mapping[str, str], rows: Sequence[TableRow]) -> TableRow:
+        row = _row(line, cells, notation, table)
+        _check_apart(row, rows)
+        return row
+
+    return RegisterTable(*table_rows(_cells(text), new_row))
 
 
 def _cells(text: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -12,7 +12,7 @@ from adapters.serial.framing.notation import ProfileTable, TextBytes
 from adapters.serial.profile.conversation_settings import ConversationSettings, Credentials, LoginStep
 from adapters.serial.profile.frame_rules import FrameLoginRule, ReplyRule
 from adapters.serial.profile.points import Parameter, PlainValue, Point
-from adapters.serial.profile.repetition import EACH_DESCRIPTION
+from adapters.serial.profile.repeated_tables import EACH_DESCRIPTION
 from gateway.adapter import CommandTexts, SettingName, Value, table_check
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from pydantic import Field, PrivateAttr
 
 from adapters.serial.framing.notation import ProfileTable
-from adapters.serial.profile.repetition import EACH_DESCRIPTION
+from adapters.serial.profile.repeated_tables import EACH_DESCRIPTION
 from gateway.adapter import (
     Characters,
     Metric,

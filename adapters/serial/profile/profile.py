@@ -31,7 +31,7 @@ from adapters.serial.profile.grammar import (
 from adapters.serial.profile.json_template import JsonTemplate
 from adapters.serial.profile.no_value import NoValueRule
 from adapters.serial.profile.points import Point
-from adapters.serial.profile.repetition import written_out
+from adapters.serial.profile.repeated_tables import written_out
 from adapters.serial.profile.template import Template
 from gateway.adapter import (
     CommandSpec,
@@ -134,7 +134,7 @@ class Profile(DeviceProfile):
 
     @property
     def point_facts(self) -> Iterator[PointFacts]:
-        """What a reviewer has to know of each point."""
+        """The unit of each point, and whether its values can be negative or missing."""
         has_rule = self.no_value.magnitude is not None or bool(self.no_value.words)
         for part in self.parts:
             answers = [self.template(one) for one in (part.answer if isinstance(part, Query) else part.says)]

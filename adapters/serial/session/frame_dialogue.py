@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import SecretStr
 
@@ -16,6 +16,7 @@ from adapters.serial.profile.conversation_settings import Credentials
 from adapters.serial.profile.grammar import LOGIN_FIELD, USER_FIELD
 from adapters.serial.profile.profile import Profile
 from adapters.serial.profile.template import Template
+from adapters.serial.session.login import LoginPort
 from gateway.adapter import BusUnavailable, Cause, DeviceUnreachable, loop_time, seconds_text
 
 ANSWER_SECONDS = 5.0
@@ -23,13 +24,6 @@ ANSWER_SECONDS = 5.0
 
 REFUSED_SECONDS = 600.0
 """A password that was refused is not sent again within this time: a device may lock who tries again and again."""
-
-
-class DialoguePort(Protocol):
-    """The part of an open port that a dialogue uses."""
-
-    async def write(self, data: bytes) -> None:
-        """Write the data."""
 
 
 class FrameDialogue:
@@ -41,7 +35,7 @@ class FrameDialogue:
         credentials: what the config gives for the log-in.
     """
 
-    def __init__(self, port: DialoguePort, profile: Profile, credentials: Credentials) -> None:
+    def __init__(self, port: LoginPort, profile: Profile, credentials: Credentials) -> None:
         rule = profile.talk.frame_login
         self.is_running = False
         """Whether the log-in is being exchanged."""

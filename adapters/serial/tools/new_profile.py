@@ -7,8 +7,8 @@ from itertools import groupby
 from pathlib import Path
 
 from adapters.serial.profile.library import PROFILE_FILES
-from adapters.serial.tools.command_table import CommandRow, read_commands
 from adapters.serial.tools.new_case import new_case
+from adapters.serial.tools.request_table import CommandRow, read_commands
 from gateway.adapter import NewProfile, ProfileFacts, in_order, scale_text, toml_text, with_points
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.profile import Profile
-from adapters.serial.profile.repetition import with_repetition
+from adapters.serial.profile.repeated_tables import with_repetition
 from adapters.serial.tools.case_files import DeviceFile, ExpectedFile, read_case
 from adapters.serial.tools.case_runner import run_case
 from adapters.serial.tools.new_profile import new_profile

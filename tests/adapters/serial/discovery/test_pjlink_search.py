@@ -10,7 +10,7 @@ import pytest
 
 from adapters.serial import SerialAdapter
 from adapters.serial.discovery import pjlink_search
-from adapters.serial.discovery.network_look import ANNOUNCED_AS
+from adapters.serial.discovery.network_discovery import ANNOUNCED_AS
 from adapters.serial.profile.library import PROFILE_FILES
 from gateway.adapter import Announcement, NamedNetworks, NetworkHost, Progress, SearchSummary
 from gateway.testing.serial import SearchedProjector

@@ -11,7 +11,7 @@ from adapters.serial.framing.framer import framer_for
 from adapters.serial.profile.commands import prepare_command
 from adapters.serial.profile.library import PROFILE_FILES
 from adapters.serial.profile.protocol import DeviceProtocol
-from adapters.serial.profile.repetition import MAX_COPIES, written_out
+from adapters.serial.profile.repeated_tables import MAX_COPIES, written_out
 from adapters.serial.profile.template import Template
 from gateway.adapter import Command, CommandRejected
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from adapters.serial.profile.template import Template
-from gateway.adapter import name_and_unit, scale_of, slug, table_cells
+from gateway.adapter import name_and_unit, scale_of, slug, table_cells, table_rows
 
 _HEADERS: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {
@@ -48,16 +48,13 @@ def read_commands(text: str) -> tuple[list[CommandRow], list[str]]:
     Raises:
         WrongTable: the text is no table of requests.
     """
-    rows, refused = list[CommandRow](), list[str]()
-    for line, cells in table_cells(text, _HEADERS, _REQUIRED):
-        try:
-            row = _row(line, cells)
-            _check_apart(row, rows)
-        except ValueError as error:
-            refused.append(f"line {line}: {error}")
-        else:
-            rows.append(row)
-    return rows, refused
+    return table_rows(table_cells(text, _HEADERS, _REQUIRED), _new_row)
+
+
+def _new_row(line: int, cells: Mapping[str, str], rows: Sequence[CommandRow]) -> CommandRow:
+    row = _row(line, cells)
+    _check_apart(row, rows)
+    return row
 
 
 def _row(line: int, cells: Mapping[str, str]) -> CommandRow:
