@@ -103,6 +103,17 @@ async def test_answers_come_from_elsewhere_on_demand(meter, client):
         assert (await next_datagram(received))[1] == ("127.0.0.2", host.port)
 
 
+async def test_two_answers_at_once_come_from_one_other_port(meter, client):
+    transport, received = client
+    async with ModbusUdpHost([meter]) as host:
+        host.faults.answers_from_other_port = True
+        for number in range(2):
+            transport.sendto(request(number), (host.host, host.port))
+        senders = {(await next_datagram(received))[1] for _ in range(2)}
+    assert len(senders) == 1
+    assert senders != {(host.host, host.port)}
+
+
 async def test_a_frame_comes_in_pieces_on_demand(meter, client):
     transport, received = client
     async with ModbusUdpHost([meter], framing="rtu") as host:

@@ -77,6 +77,7 @@ class ModbusUdpHost(SimulatedBus):
         """The datagrams that arrived, lost ones not among them."""
         self._served: asyncio.DatagramTransport | None = None
         self._others: dict[str, asyncio.DatagramTransport] = {}
+        self._binding = asyncio.Lock()
         self._answering: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -141,9 +142,10 @@ class ModbusUdpHost(SimulatedBus):
         other = self.faults.answers_from or (self.host if self.faults.answers_from_other_port else "")
         if not other:
             return cast("asyncio.DatagramTransport", self._served)
-        if other not in self._others:
-            port = 0 if self.faults.answers_from_other_port else self.port
-            self._others[other] = await self._bind(other, port)
+        async with self._binding:  # of two answers at the same time, one opens the port
+            if other not in self._others:
+                port = 0 if self.faults.answers_from_other_port else self.port
+                self._others[other] = await self._bind(other, port)
         return self._others[other]
 
 

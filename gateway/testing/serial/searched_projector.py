@@ -45,6 +45,7 @@ class SearchedProjector(asyncio.DatagramProtocol):
     async def __aexit__(self, *exc: object) -> None:
         if self._transport is not None:
             self._transport.close()
+            await asyncio.sleep(0)  # asyncio closes the socket in the next round of the loop
 
     def datagram_received(self, data: bytes, sender: tuple[str | Any, int]) -> None:
         """Answer a search."""
